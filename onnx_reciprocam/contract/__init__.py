@@ -1,0 +1,32 @@
+"""Names and values that are written into files or typed on a command line: other programs rely on them."""
+
+from onnx_reciprocam.contract.metadata import (
+    CLASS_IDS_INPUT,
+    FORMAT_VERSION,
+    KEY_PREFIX,
+    SALIENCY,
+    SALIENCY_CLASSES,
+    TOGGLE_INPUT,
+    Contract,
+    is_rewritten,
+)
+from onnx_reciprocam.contract.options import ClassChoice, Mask, Normalize, RewriteOptions, Score, Upsample
+from onnx_reciprocam.contract.preprocessing import Preprocessing
+
+__all__ = [
+    "CLASS_IDS_INPUT",
+    "FORMAT_VERSION",
+    "KEY_PREFIX",
+    "SALIENCY",
+    "SALIENCY_CLASSES",
+    "TOGGLE_INPUT",
+    "ClassChoice",
+    "Contract",
+    "Mask",
+    "Normalize",
+    "Preprocessing",
+    "RewriteOptions",
+    "Score",
+    "Upsample",
+    "is_rewritten",
+]

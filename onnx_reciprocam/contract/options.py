@@ -1,0 +1,98 @@
+"""What a user chooses when a file is rewritten, in the words the command line and the metadata share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from onnx_reciprocam.errors import OptionError
+
+
+class Mask(str, Enum):
+    """What stays of a feature map when one cell is asked for."""
+
+    PIXEL = "pixel"
+    """The cell alone (ReciproCAM, arXiv:2209.14074, section 3)."""
+    GAUSSIAN = "gaussian"
+    """The cell and its eight neighbours, each its own features, weighted 3x3 (ViT-ReciproCAM, arXiv:2310.02588)."""
+    REPLICATED = "replicated"
+    """The cell's features copied to its neighbours with those weights (the authors' CNN code)."""
+
+
+class Score(str, Enum):
+    """Which number of the network a map explains."""
+
+    LOGIT = "logit"
+    """The value before a trailing Softmax or Sigmoid."""
+    PROBABILITY = "probability"
+    """The value after it; a missing Softmax is added (a Sigmoid for a single output)."""
+
+
+class Normalize(str, Enum):
+    """How a map is scaled."""
+
+    NONE = "none"
+    """Raw scores."""
+    MINMAX = "minmax"
+    """To [0, 1], each map by itself; a constant map is all zeros."""
+
+
+class Upsample(str, Enum):
+    """The resolution of a map."""
+
+    NONE = "none"
+    """One value per cell of the target."""
+    INPUT = "input"
+    """The pixels of the network's input, bilinear with half-pixel centres."""
+
+
+_TOP = re.compile(r"top:([1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class ClassChoice:
+    """Which classes a map is drawn for: ``predicted``, ``all``, ``top:K`` or ``input``.
+
+    ``count`` is the number of maps an image gets, or None where only the file or the caller knows it.
+    """
+
+    kind: str
+    count: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> ClassChoice:
+        """Read the command line's spelling.
+
+        Raises:
+            OptionError: ``text`` is none of the four.
+        """
+        if match := _TOP.fullmatch(text):
+            return cls("top", int(match[1]))
+        if text == "predicted":
+            return cls("predicted", 1)
+        if text in {"all", "input"}:
+            return cls(text, None)
+        raise OptionError("--classes", text, ("predicted", "all", "top:K with K at least 1", "input"))
+
+    def __str__(self) -> str:
+        return f"top:{self.count}" if self.kind == "top" else self.kind
+
+
+@dataclass(frozen=True)
+class RewriteOptions:
+    """Everything ``rewrite`` can be asked for, with the contract's defaults."""
+
+    target: str | None = None
+    method: str = "reciprocam"
+    mask: Mask = Mask.PIXEL
+    score: Score = Score.LOGIT
+    classes: ClassChoice = ClassChoice("predicted", 1)  # noqa: RUF009 - frozen, so shared safely
+    output: str | None = None
+    normalize: Normalize = Normalize.MINMAX
+    upsample: Upsample = Upsample.NONE
+    toggle: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method != "reciprocam":
+            raise OptionError("--method", self.method, ("reciprocam",))

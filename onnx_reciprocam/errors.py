@@ -1,0 +1,221 @@
+"""Everything raised on purpose: one line that says what, the near misses, and the next command.
+
+Every error carries its constructor's arguments as ``args``, so that it survives pickling to a worker.
+``exit_code`` is what the command line ends with: 2 for a bad call or file, 1 for a failed check.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import ClassVar
+
+INSPECT_HINT = "List candidates: onnx-reciprocam inspect MODEL.onnx"
+
+
+class ReciprocamError(Exception):
+    """Base of all of them."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class OptionError(ReciprocamError, ValueError):
+    """An option has a value it does not take."""
+
+    def __init__(self, option: str, value: str, allowed: Sequence[str]) -> None:
+        super().__init__(option, value, allowed)
+        self.option, self.value, self.allowed = option, value, allowed
+
+    def __str__(self) -> str:
+        return f"{self.option} does not take {self.value!r}; it takes {', '.join(self.allowed)}."
+
+
+class ModelFileError(ReciprocamError):
+    """A model file cannot be read as ONNX."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class MetadataError(ModelFileError):
+    """A rewritten file's metadata cannot be used."""
+
+    def __str__(self) -> str:
+        return f"{self.source}: its reciprocam metadata is unusable ({self.reason}). Rewrite the original model again."
+
+
+class NotRewrittenError(ReciprocamError):
+    """A plain model stands where a rewritten one is needed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"{self.source} is a plain model, without saliency. First: onnx-reciprocam rewrite MODEL.onnx -o OUT.onnx"
+
+
+class AlreadyRewrittenError(ReciprocamError):
+    """A rewritten file stands where a plain model is needed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(source)
+        self.source = source
+
+    def __str__(self) -> str:
+        return f"{self.source} is explained already. Get the original back: onnx-reciprocam strip OUT.onnx -o MODEL.onnx"
+
+
+class NodeNotFoundError(ReciprocamError, LookupError):
+    """The target is not in the graph."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(name, known)
+        self.name, self.known = name, known
+
+    def __str__(self) -> str:
+        close = difflib.get_close_matches(self.name, self.known, n=3)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is close."
+        return f"no node or tensor named {self.name!r} among {len(self.known)}; {hint} {INSPECT_HINT}"
+
+
+class BypassedTargetError(ReciprocamError):
+    """Part of the score does not go through the target."""
+
+    def __init__(self, name: str, path: Sequence[str], nearest: Sequence[str]) -> None:
+        super().__init__(name, path, nearest)
+        self.name, self.path, self.nearest = name, path, nearest
+
+    def __str__(self) -> str:
+        shown = [*self.path[:2], "...", *self.path[-2:]] if len(self.path) > 5 else self.path  # noqa: PLR2004
+        nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
+        return f"{self.name!r} is bypassed: the score also depends on the image through {' > '.join(shown)}. {nearest}"
+
+
+class NoCellsError(ReciprocamError):
+    """The target is no map of cells."""
+
+    def __init__(self, name: str, shape: Sequence[int | str | None], nearest: Sequence[str] = ()) -> None:
+        super().__init__(name, shape, nearest)
+        self.name, self.shape, self.nearest = name, shape, nearest
+
+    def __str__(self) -> str:
+        shape = "x".join("?" if side is None else str(side) for side in self.shape) or "a scalar"
+        nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
+        return f"{self.name!r} ({shape}) has no spatial cells to mask: no known height and width above 1x1. {nearest}"
+
+
+class NoTargetError(ReciprocamError):
+    """No tensor of the network can be explained."""
+
+    def __init__(self, output: str, reason: str) -> None:
+        super().__init__(output, reason)
+        self.output, self.reason = output, reason
+
+    def __str__(self) -> str:
+        return f"no target for output {self.output!r}: {self.reason}"
+
+
+class OutputError(ReciprocamError):
+    """The network's output is not a vector of class scores."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"output {self.name!r}: {self.reason}"
+
+
+class UnsupportedModelError(ReciprocamError):
+    """The model has something that cannot be explained correctly, so it is not explained at all."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what, remedy)
+        self.what, self.remedy = what, remedy
+
+    def __str__(self) -> str:
+        return f"{self.what}. {self.remedy}"
+
+
+class ProbeError(ReciprocamError):
+    """The model does not run, so its shapes stay unknown."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the model does not run in onnxruntime, so its shapes stay unknown: {self.reason}"
+
+
+class WriteError(ReciprocamError):
+    """A result cannot be written."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"cannot write {self.path}: {self.reason}"
+
+
+class ImageError(ReciprocamError):
+    """A picture cannot be used."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class InputError(ReciprocamError, ValueError):
+    """An array handed to a session does not fit the model."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"input {self.name!r}: {self.reason}"
+
+
+class ShapeMismatchError(ReciprocamError, ValueError):
+    """Two arrays that belong together have different sizes."""
+
+    def __init__(self, what: str, got: Sequence[int], wanted: Sequence[int | str]) -> None:
+        super().__init__(what, got, wanted)
+        self.what, self.got, self.wanted = what, got, wanted
+
+    def __str__(self) -> str:
+        return f"{self.what} has shape {tuple(self.got)}, wanted {tuple(self.wanted)}"
+
+
+class MissingPackageError(ReciprocamError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)
+        self.package, self.extra = package, extra
+
+    def __str__(self) -> str:
+        return f"this needs {self.package}. Install it: pip install 'onnx-reciprocam[{self.extra}]'"
+
+
+class VerificationError(ReciprocamError):
+    """An explained file differs from its original or from the naive explanation."""
+
+    exit_code = 1
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"verification failed: {self.reason}"
