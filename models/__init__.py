@@ -1,0 +1,1 @@
+"""Real classifiers built from package-carried weights, without a training framework."""
