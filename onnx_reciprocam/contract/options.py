@@ -5,11 +5,31 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from onnx_reciprocam.errors import OptionError
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class Mask(str, Enum):
+
+class _Choice(str, Enum):
+    """An option that takes one of a few words; the option is named after the class."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the command line's spelling.
+
+        Raises:
+            OptionError: ``text`` is none of the words.
+        """
+        words = [choice.value for choice in cls]
+        if text not in words:
+            raise OptionError(f"--{cls.__name__.lower()}", str(text), words)
+        return cls(text)
+
+
+class Mask(_Choice):
     """What stays of a feature map when one cell is asked for."""
 
     PIXEL = "pixel"
@@ -20,7 +40,7 @@ class Mask(str, Enum):
     """The cell's features copied to its neighbours with those weights (the authors' CNN code)."""
 
 
-class Score(str, Enum):
+class Score(_Choice):
     """Which number of the network a map explains."""
 
     LOGIT = "logit"
@@ -29,7 +49,7 @@ class Score(str, Enum):
     """The value after it; a missing Softmax is added (a Sigmoid for a single output)."""
 
 
-class Normalize(str, Enum):
+class Normalize(_Choice):
     """How a map is scaled."""
 
     NONE = "none"
@@ -38,7 +58,7 @@ class Normalize(str, Enum):
     """To [0, 1], each map by itself; a constant map is all zeros."""
 
 
-class Upsample(str, Enum):
+class Upsample(_Choice):
     """The resolution of a map."""
 
     NONE = "none"

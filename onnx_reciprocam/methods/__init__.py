@@ -1,1 +1,1 @@
-"""."""
+"""Explanation methods, one paper per file."""

@@ -1,0 +1,214 @@
+"""The shapes of all tensors, read off a run of the model.
+
+Shape inference gives up on many real files (static padding traced as arithmetic, Paddle's nameless inputs), so the
+model itself is asked: it runs with a ``Shape`` node behind every tensor, once as declared and once more for each kind
+of length that the declaration leaves open. A length that differs between two runs is dynamic.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from onnx_reciprocam.errors import ProbeError, UnsupportedModelError
+from onnx_reciprocam.graph.model import FOLDER_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from onnx_reciprocam.graph.model import Model
+
+Shape = tuple[int, ...]
+BATCH = 2
+LARGE = 1024
+"""Bytes above which a constant is a weight, not a shape."""
+FALLBACK_SIZES = ((224, 224), (256, 256), (299, 299), (384, 384), (48, 192), (512, 512), (64, 64), (32, 32))
+"""Height and width tried where the file declares none."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes by tensor name.
+
+    Args:
+        seen: What the first run had.
+        moving: Per axis, whether another run had something else there.
+        types: Element types (``onnx.TensorProto`` numbers), where inference knows them.
+        inputs: The shapes that the first run fed.
+    """
+
+    seen: Mapping[str, Shape]
+    moving: Mapping[str, tuple[bool, ...]]
+    types: Mapping[str, int]
+    inputs: Mapping[str, Shape]
+
+    def static(self, name: str) -> tuple[int | None, ...]:
+        """The shape with None for every dynamic length."""
+        moving = self.moving[name]
+        return tuple(None if moves else size for size, moves in zip(self.seen[name], moving, strict=True))
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """A declared input: its lengths (None where open), type and the axes that look like height and width."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    elem_type: int
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The axes of height and width of an image batch; NHWC if only the last axis can be channels."""
+        if len(self.shape) != 4:  # noqa: PLR2004
+            return ()
+        channels_last = self.shape[1] not in {1, 3, 4} and self.shape[3] in {1, 3, 4}
+        return (1, 2) if channels_last else (2, 3)
+
+    def filled(self, batch: int, height: int, width: int) -> Shape:
+        """A concrete shape: what is declared, the batch first, an image of this size, 3 channels."""
+        sizes = dict(zip(self.spatial, (height, width), strict=False))
+        open_sizes = [batch if axis == 0 else sizes.get(axis, 3) for axis in range(len(self.shape))]
+        return tuple(wanted if size is None else size for size, wanted in zip(self.shape, open_sizes, strict=True))
+
+
+def input_specs(model: Model) -> list[InputSpec]:
+    """The inputs that a caller must feed (no initializer stands behind them)."""
+    initializers = {tensor.name for tensor in model.proto.graph.initializer}
+    specs = []
+    for entry in model.proto.graph.input:
+        if entry.name in initializers:
+            continue
+        if not entry.type.HasField("tensor_type"):
+            raise UnsupportedModelError(
+                f"input {entry.name!r} is no tensor but a {entry.type.WhichOneof('value')}", "Export it with tensors only."
+            )
+        dims = entry.type.tensor_type.shape.dim
+        shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
+        specs.append(InputSpec(entry.name, shape, entry.type.tensor_type.elem_type))
+    return specs
+
+
+def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
+    """Run the model and read every shape.
+
+    Args:
+        model: Any model that onnxruntime's CPU provider takes.
+        size: Height and width to feed where the file declares none.
+
+    Raises:
+        ProbeError: No run succeeded.
+    """
+    types = _types(model)
+    names, session = _shape_session(model, types)
+    specs = input_specs(model)
+    shapes, runs = _first_run(session, specs, size)
+    seen = dict(zip(names, (tuple(run.tolist()) for run in runs[0]), strict=True)) | shapes[0]
+    moving = {name: [False] * len(shape) for name, shape in seen.items()}
+    for variation in _variations(specs, shapes[0]):
+        try:
+            run = dict(zip(names, session.run(None, _feed(specs, variation)), strict=True))
+        except Exception:  # noqa: BLE001, S112 - onnxruntime's errors have no common base; the length is fixed inside
+            continue
+        for name, shape in (*run.items(), *variation.items()):
+            moving[name] = [a or b != c for a, b, c in zip(moving[name], seen[name], shape, strict=True)]
+    return Shapes(seen, {name: tuple(axes) for name, axes in moving.items()}, types, shapes[0])
+
+
+def _types(model: Model) -> dict[str, int]:
+    inferred = onnx.shape_inference.infer_shapes(_weightless(model.proto)).graph
+    entries = (*inferred.input, *inferred.value_info, *inferred.output)
+    types = {entry.name: entry.type.tensor_type.elem_type for entry in entries if entry.type.HasField("tensor_type")}
+    others = {entry.name: 0 for entry in entries if not entry.type.HasField("tensor_type")}
+    return types | others | {tensor.name: tensor.data_type for tensor in inferred.initializer}
+
+
+def _weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without the values of large initializers: inference needs their types and shapes only."""
+    light = onnx.ModelProto()
+    light.CopyFrom(proto)
+    for tensor in light.graph.initializer:
+        if len(tensor.raw_data) > LARGE:
+            tensor.ClearField("raw_data")
+    return light
+
+
+def _shape_session(model: Model, types: Mapping[str, int]) -> tuple[list[str], ort.InferenceSession]:
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    graph = proto.graph
+    made = [name for node in graph.node for name in node.output if name and types.get(name) != 0]
+    names = list(dict.fromkeys(made))
+    del graph.output[:]
+    for i, name in enumerate(names):
+        graph.node.append(onnx.helper.make_node("Shape", [name], [f"reciprocam/probe_{i}"]))
+        graph.output.append(onnx.helper.make_tensor_value_info(f"reciprocam/probe_{i}", onnx.TensorProto.INT64, None))
+    return names, quiet_session(proto.SerializeToString(), model)
+
+
+def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
+    """A session on two threads without graph optimisations, silent, that finds the model's external data.
+
+    Raises:
+        ProbeError: onnxruntime does not take the model.
+    """
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    if model.folder is not None:
+        options.add_session_config_entry(FOLDER_KEY, str(model.folder))
+    try:
+        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise ProbeError(_first_line(error)) from None
+
+
+def _first_run(
+    session: ort.InferenceSession, specs: list[InputSpec], size: tuple[int, int] | None
+) -> tuple[list[dict[str, Shape]], list[list[np.ndarray]]]:
+    problem = "no input size works"
+    for shapes in _attempts(specs, size):
+        try:
+            return [shapes], [session.run(None, _feed(specs, shapes))]
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
+            problem = _first_line(error)
+    raise ProbeError(problem)
+
+
+def _attempts(specs: list[InputSpec], size: tuple[int, int] | None) -> Iterator[dict[str, Shape]]:
+    seen = []
+    for height, width in [size] if size else FALLBACK_SIZES:
+        for batch in (BATCH, 1):
+            shapes = {spec.name: spec.filled(batch, height, width) for spec in specs}
+            if shapes not in seen:
+                seen.append(shapes)
+                yield shapes
+
+
+def _variations(specs: list[InputSpec], first: dict[str, Shape]) -> Iterator[dict[str, Shape]]:
+    """The first shapes with another batch, then with another height and width, where these are open."""
+    batch = next((first[spec.name][0] for spec in specs if spec.shape and spec.shape[0] is None), None)
+    image = next((spec for spec in specs if any(spec.shape[axis] is None for axis in spec.spatial)), None)
+    if batch is not None:
+        yield {spec.name: _grown(spec, first[spec.name], {0: 1}) for spec in specs}
+    if image is not None:
+        steps = dict(zip(image.spatial, (64, 96), strict=True))
+        yield {spec.name: _grown(spec, first[spec.name], steps if spec.spatial else {}) for spec in specs}
+
+
+def _grown(spec: InputSpec, shape: Shape, steps: Mapping[int, int]) -> Shape:
+    return tuple(size + steps.get(i, 0) * (spec.shape[i] is None) for i, size in enumerate(shape))
+
+
+def _feed(specs: list[InputSpec], shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    return {
+        spec.name: np.zeros(shapes[spec.name], onnx.helper.tensor_dtype_to_np_dtype(spec.elem_type)) for spec in specs
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

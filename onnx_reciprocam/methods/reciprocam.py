@@ -1,0 +1,94 @@
+"""ReciproCAM: every cell of a feature map kept alone, the tail asked what it scores.
+
+Source: Byun & Lee, arXiv:2209.14074 (feature maps); Byun & Lee, arXiv:2310.02588 (the Gaussian mask).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnx_reciprocam.contract import Mask, Score
+from onnx_reciprocam.tail import Spot, Stacked, all_classes, choose, pick, rest_shape
+from onnx_reciprocam.tail.axes import cell_axes
+
+if TYPE_CHECKING:
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.tail import Axes, Term, Walk
+
+
+def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, naive: bool = False) -> Term:
+    """The target under every mask.
+
+    Args:
+        walk: Behind whose target the term stands.
+        axes: The target's.
+        mask: Which mask.
+        dtype: The target's.
+        naive: Multiply the pixel masks out at once: the slow way, same maps.
+
+    Returns:
+        ``Spot(own=F, rest=0)`` for ``pixel``; otherwise ``[N, *F]`` with neighbours of a cell weighted in.
+    """
+    features, stacker, branch = walk.target, walk.stacker, walk.branch
+    shape = walk.static(features)
+    if mask is Mask.PIXEL:
+        spot = Spot(features, np.zeros(rest_shape(axes), dtype), axes)
+        return stacker.widen(spot, shape) if naive else spot
+    weights = branch.cast(_neighbours(walk, axes), dtype)
+    if mask is Mask.GAUSSIAN:
+        return Stacked(branch.op("Mul", features, weights), 0, shape)
+    cells = cell_axes(axes)
+    others = [i for i in range(len(axes)) if i not in cells]
+    lengths = [1 if i in cells else (-1 if size is None else size) for i, size in enumerate(shape)]
+    vectors = branch.reshape(branch.transpose(features, [*cells, *others]), [stacker.count, *lengths])
+    return Stacked(branch.op("Mul", vectors, weights), 0, shape)
+
+
+def _neighbours(walk: Walk, axes: Axes) -> gs.Tensor:
+    """The Gaussian masks ``[N, *axes]``: ``outer(band(H), band(W))`` around each cell, cropped at the border."""
+    branch, stacker = walk.branch, walk.stacker
+    down = branch.reshape(_band(walk, stacker.height), [stacker.height, 1, stacker.height, 1])
+    right = branch.reshape(_band(walk, stacker.width), [1, stacker.width, 1, stacker.width])
+    around = branch.op("Mul", down, right)
+    return branch.reshape(around, [stacker.count, *(stacker.length(axes, i) for i in range(len(axes)))])
+
+
+def _band(walk: Walk, size: int | gs.Tensor) -> gs.Tensor:
+    """``[size, size]``: 1/2 on the diagonal, 1/4 beside it: the kernel [1, 2, 1] / 4 around each position."""
+    branch = walk.branch
+    steps = branch.cast(branch.range(size), np.float32)
+    distance = branch.op("Abs", branch.op("Sub", branch.reshape(steps, [-1, 1]), branch.reshape(steps, [1, -1])))
+    falling = branch.op("Sub", branch.constant(2, np.float32), distance)
+    return branch.op("Mul", branch.op("Relu", falling), branch.constant(0.25, np.float32))
+
+
+def class_scores(walk: Walk, scores: gs.Tensor, ids: gs.Tensor | None, score: Score, *, squashed: bool) -> gs.Tensor:
+    """The maps before they are laid out on the grid.
+
+    Args:
+        walk: Started with :func:`masked`.
+        scores: The tensor to read: logits, or probabilities if ``squashed``.
+        ids: The classes of each image, int64 ``[B, K]``; None for all.
+        score: Which number is explained.
+        squashed: Whether ``scores`` come out of a Softmax or Sigmoid of the network's own.
+
+    Returns:
+        ``[B, K, N]`` in the network's precision.
+    """
+    if score is Score.LOGIT or squashed:
+        return all_classes(walk, scores) if ids is None else pick(walk, scores, ids)
+    classes = int(np.prod(walk.seen(scores)[1:]))
+    values = _probabilities(walk, all_classes(walk, scores), classes)
+    return values if ids is None else choose(walk, values, ids, classes)
+
+
+def _probabilities(walk: Walk, logits: gs.Tensor, classes: int) -> gs.Tensor:
+    """Softmax over classes of ``[B, classes, N]``; a single class has a Sigmoid, its Softmax would be 1 everywhere."""
+    branch = walk.branch
+    if classes == 1:
+        return branch.op("Sigmoid", logits)
+    swapped = branch.transpose(logits, [0, 2, 1])  # last: before opset 13 a Softmax flattens what follows its axis
+    return branch.transpose(branch.op("Softmax", swapped, axis=2), [0, 2, 1])

@@ -1,0 +1,55 @@
+"""From raw scores on the grid to the maps that the file returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from onnx_reciprocam.contract import Normalize
+from onnx_reciprocam.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onnx_reciprocam.contract import RewriteOptions
+    from onnx_reciprocam.graph import Branch, Size
+
+RESIZE_OPSET = 11
+"""The first opset whose Resize knows half-pixel centres."""
+
+
+def finish(branch: Branch, maps: gs.Tensor, options: RewriteOptions, pixels: Sequence[Size]) -> gs.Tensor:
+    """Upsample to ``pixels`` (if any are given), then normalise.
+
+    Args:
+        branch: Receives the nodes.
+        maps: Raw scores, float32 ``[B, K, H, W]``.
+        options: Say how maps are scaled.
+        pixels: Height and width of the picture, or nothing.
+    """
+    if pixels:
+        maps = _upsample(branch, maps, pixels)
+    return _minmax(branch, maps) if options.normalize is Normalize.MINMAX else maps
+
+
+def _minmax(branch: Branch, maps: gs.Tensor) -> gs.Tensor:
+    """``(x - min) / (max - min)`` per map; a constant map is all zeros."""
+    low = branch.reduce("ReduceMin", maps, [2, 3], keepdims=True)
+    spread = branch.op("Sub", branch.reduce("ReduceMax", maps, [2, 3], keepdims=True), low)
+    flat = branch.op("Not", branch.op("Greater", spread, branch.constant(0, np.float32)))
+    divisor = branch.where(flat, branch.constant(1, np.float32), spread)
+    return branch.op("Div", branch.op("Sub", maps, low), divisor)
+
+
+def _upsample(branch: Branch, maps: gs.Tensor, pixels: Sequence[Size]) -> gs.Tensor:
+    """Bilinear with half-pixel centres, the border repeated."""
+    if branch.opset < RESIZE_OPSET:
+        raise OptionError(
+            "--upsample", "input", (f"none in opset {branch.opset}; convert the model to opset {RESIZE_OPSET} for input",)
+        )
+    shape = branch.op("Shape", maps)
+    sizes = branch.concat([branch.slice(shape, 0, 2, 0), branch.vector(pixels)], 0)
+    empty = gs.Variable.empty()
+    return branch.op("Resize", maps, empty, empty, sizes, mode="linear", coordinate_transformation_mode="half_pixel")

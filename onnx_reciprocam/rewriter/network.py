@@ -1,0 +1,165 @@
+"""The network as the rewriter sees it: where the image enters, what scores classes, which tensors can be explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import onnx
+
+from onnx_reciprocam.contract import is_rewritten
+from onnx_reciprocam.errors import AlreadyRewrittenError, BypassedTargetError, NoCellsError, NoTargetError
+from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe
+from onnx_reciprocam.rewriter.layout import layouts
+from onnx_reciprocam.rewriter.score import Scores, find_scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph import InputSpec, Model, ModelSource, Shapes
+
+
+@dataclass(frozen=True)
+class Target:
+    """A tensor with cells that dominates the score.
+
+    Args:
+        tensor: Itself.
+        layout: Its axes, as einops writes them.
+        shape: Its lengths, None where dynamic.
+        seen: Its lengths as probed.
+    """
+
+    tensor: gs.Tensor
+    layout: str
+    shape: tuple[int | None, ...]
+    seen: tuple[int, ...]
+
+    @property
+    def grid_axes(self) -> tuple[int, int]:
+        """The axes of height and width."""
+        labels = self.layout.split()
+        return labels.index("h"), labels.index("w")
+
+    @property
+    def grid(self) -> tuple[int | None, int | None]:
+        """Height and width in cells, None where dynamic."""
+        height, width = self.grid_axes
+        return self.shape[height], self.shape[width]
+
+    @property
+    def cells(self) -> int:
+        """How many cells, as probed."""
+        height, width = self.grid_axes
+        return self.seen[height] * self.seen[width]
+
+    @property
+    def node(self) -> str:
+        """The name of the node that makes it."""
+        return str(self.tensor.inputs[0].name or self.tensor.name)
+
+
+class Network:
+    """A plain model with all that is known about it before a target is chosen.
+
+    Args:
+        model: The file.
+        shapes: Of all its tensors.
+        output: Name of the output to explain, or None for the first that scores classes.
+    """
+
+    def __init__(self, model: Model, shapes: Shapes, output: str | None) -> None:
+        self.model, self.shapes = model, shapes
+        specs = input_specs(model)
+        self.images: list[InputSpec] = [spec for spec in specs if len(spec.shape) > 2] or specs  # noqa: PLR2004
+        self.scores: Scores = find_scores(model, shapes, output, self.images)
+
+    @property
+    def image(self) -> InputSpec:
+        """The input that carries the picture."""
+        return next((spec for spec in self.images if spec.spatial), self.images[0])
+
+    @cached_property
+    def _dominators(self) -> list[str]:
+        return dominators(self.model.graph.nodes, self._image_names, self.scores.logits.name)
+
+    @property
+    def _image_names(self) -> list[str]:
+        return [spec.name for spec in self.images]
+
+    @cached_property
+    def _layouts(self) -> dict[str, str]:
+        return layouts(self.model, self.shapes)
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """Every tensor that can be explained, from the image to the score.
+
+        Raises:
+            NoTargetError: There is none.
+        """
+        if not self._dominators:
+            raise NoTargetError(self.scores.output.name, "it does not depend on the image.")
+        found = [self._target(name) for name in self._dominators if name in self._layouts]
+        targets = [target for target in found if target.cells > 1]
+        if not targets:
+            raise NoTargetError(
+                self.scores.output.name, "no feature map of more than one cell carries all that it knows of the image."
+            )
+        return targets
+
+    def _target(self, name: str) -> Target:
+        tensor = self.model.tensors[name]
+        return Target(tensor, self._layouts[name], self.shapes.static(name), self.shapes.seen[name])
+
+    def find(self, name: str) -> Target:
+        """The target that a node's or tensor's name means.
+
+        Raises:
+            NodeNotFoundError: Nothing has that name.
+            BypassedTargetError: The score depends on the image past it.
+            NoCellsError: It has no cells.
+        """
+        tensor = self.model.find(name)
+        known = {target.tensor.name: target for target in self.targets}
+        if tensor.name in known:
+            return known[tensor.name]
+        nearest = self._nearest(tensor.name)
+        if tensor.name not in self._dominators:
+            path = bypass(self.model.graph.nodes, self._image_names, self.scores.logits.name, tensor.name)
+            raise BypassedTargetError(name, path, nearest)
+        raise NoCellsError(name, self.shapes.static(tensor.name), nearest)
+
+    def _nearest(self, name: str) -> list[str]:
+        """The last target before ``name`` in the file's order and the first behind it."""
+        order = {tensor.name: i for i, node in enumerate(self.model.graph.nodes) for tensor in node.outputs}
+        place = order.get(name, -1)
+        before = [target.node for target in self.targets if order[target.tensor.name] < place]
+        behind = [target.node for target in self.targets if order[target.tensor.name] > place]
+        return [*before[-1:], *behind[:1]]
+
+    def dtype(self, tensor: gs.Tensor) -> np.dtype[np.generic]:
+        """The element type of a tensor; float32 where inference does not know."""
+        number = self.shapes.types.get(tensor.name, onnx.TensorProto.FLOAT)
+        return onnx.helper.tensor_dtype_to_np_dtype(number)
+
+
+def study(source: ModelSource, output: str | None = None, size: tuple[int, int] | None = None) -> Network:
+    """Load a plain model and learn what a rewrite needs.
+
+    Args:
+        source: Path, bytes or ``ModelProto``.
+        output: The output to explain.
+        size: Height and width to try where the file declares none.
+
+    Raises:
+        AlreadyRewrittenError: It has maps already.
+        ReciprocamError: See :func:`~onnx_reciprocam.graph.load`, :func:`~onnx_reciprocam.graph.probe` and
+            :func:`~.score.find_scores`.
+    """
+    model = load(source)
+    if is_rewritten({entry.key: entry.value for entry in model.proto.metadata_props}):
+        raise AlreadyRewrittenError(model.name)
+    return Network(model, probe(model, size), output)

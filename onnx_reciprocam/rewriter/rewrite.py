@@ -1,0 +1,157 @@
+"""The public face of rewriting: a plain model in, an explained one out, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from onnx_reciprocam.contract import (
+    ClassChoice,
+    Contract,
+    Mask,
+    Normalize,
+    Preprocessing,
+    RewriteOptions,
+    Score,
+    Upsample,
+)
+from onnx_reciprocam.graph import check_writable, load, save
+from onnx_reciprocam.rewriter.inspection import automatic
+from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.rewriter.splice import splice
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from onnx_reciprocam.graph import ModelSource
+    from onnx_reciprocam.rewriter.splice import Spliced
+
+
+def rewrite(
+    model: ModelSource,
+    destination: str | os.PathLike[str] | None = None,
+    *,
+    target: str | None = None,
+    method: str = "reciprocam",
+    mask: str = "pixel",
+    score: str = "logit",
+    classes: str = "predicted",
+    output: str | None = None,
+    normalize: str = "minmax",
+    upsample: str = "none",
+    toggle: bool = False,
+    overwrite: bool = False,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """Splice saliency maps into a classifier, so that one ``session.run`` returns predictions and why.
+
+    Args:
+        model: Path, bytes or ``ModelProto`` of a plain model.
+        destination: Where to write the explained file; None only returns it.
+        target: Name of the node or tensor whose cells are masked; the last one possible if None.
+        method: ``reciprocam``.
+        mask: ``pixel``, ``gaussian`` or ``replicated``.
+        score: ``logit`` or ``probability``.
+        classes: ``predicted``, ``all``, ``top:K`` or ``input``.
+        output: The output to explain; the first that scores classes if None.
+        normalize: ``minmax`` or ``none``.
+        upsample: ``none`` (one value per cell) or ``input`` (one per pixel of the input).
+        toggle: Put the maps behind an optional bool input ``explain``.
+        overwrite: Replace an existing file.
+        preprocessing: How a picture becomes the input; written into the metadata.
+        labels: Class names in order; written into the metadata.
+
+    Returns:
+        The explained model. External data stays where the original has it, except in the written file.
+
+    Raises:
+        ReciprocamError: The model, an option or the destination cannot be used; nothing is written then.
+    """
+    options = RewriteOptions(
+        target=target,
+        method=method,
+        mask=Mask.parse(mask),
+        score=Score.parse(score),
+        classes=ClassChoice.parse(classes),
+        output=output,
+        normalize=Normalize.parse(normalize),
+        upsample=Upsample.parse(upsample),
+        toggle=toggle,
+    )
+    return rewrite_with(
+        model, destination, options, overwrite=overwrite, preprocessing=preprocessing, labels=labels
+    ).model
+
+
+def rewrite_with(
+    model: ModelSource,
+    destination: str | os.PathLike[str] | None,
+    options: RewriteOptions,
+    *,
+    overwrite: bool = False,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] = (),
+) -> Spliced:
+    """:func:`rewrite` with its options in one object, and with the notes of the walk in the answer."""
+    if destination is not None:
+        check_writable(Path(destination), overwrite=overwrite)
+    network = study(model, options.output, preprocessing.size if preprocessing else None)
+    target = network.find(options.target) if options.target else automatic(network)[0]
+    spliced = splice(network, target, options, preprocessing=preprocessing, labels=labels)
+    if destination is not None:
+        save(spliced.model, Path(destination), source_folder=network.model.folder, overwrite=overwrite)
+    return spliced
+
+
+def strip(
+    model: ModelSource, destination: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+) -> onnx.ModelProto:
+    """Take the maps out again.
+
+    Args:
+        model: Path, bytes or ``ModelProto`` of an explained model.
+        destination: Where to write the original; None only returns it.
+        overwrite: Replace an existing file.
+
+    Returns:
+        The graph that was rewritten: every node, name and metadata entry.
+
+    Raises:
+        NotRewrittenError: It is a plain model.
+        ReciprocamError: The model or the destination cannot be used.
+    """
+    if destination is not None:
+        check_writable(Path(destination), overwrite=overwrite)
+    loaded = load(model)
+    metadata = {entry.key: entry.value for entry in loaded.proto.metadata_props}
+    contract = Contract.from_metadata(metadata, loaded.name)
+    plain = _without(loaded.proto, contract)
+    if destination is not None:
+        save(plain, Path(destination), source_folder=loaded.folder, overwrite=overwrite)
+    return plain
+
+
+def _without(proto: onnx.ModelProto, contract: Contract) -> onnx.ModelProto:
+    plain = onnx.ModelProto()
+    plain.CopyFrom(proto)
+    graph = plain.graph
+    public = {*contract.outputs.values(), *contract.inputs.values()} - {
+        contract.outputs["score"],
+        contract.inputs["image"],
+    }
+    for entries in (graph.node, graph.initializer, graph.input, graph.output, graph.value_info):
+        kept = [entry for entry in entries if not _added(entry.name, contract, public)]
+        del entries[:]
+        entries.extend(kept)
+    kept_metadata = [entry for entry in plain.metadata_props if entry.key not in contract.to_metadata()]
+    del plain.metadata_props[:]
+    plain.metadata_props.extend(kept_metadata)
+    return plain
+
+
+def _added(name: str, contract: Contract, public: set[str]) -> bool:
+    return name in public or name.startswith(contract.namespace)

@@ -1,0 +1,96 @@
+"""Which tensor scores the classes."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx
+
+from onnx_reciprocam.errors import OutputError
+from onnx_reciprocam.tail.registry import PASSING, REGROUPING, default_axis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph import InputSpec, Model, Shapes
+
+SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
+FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE})
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The explained output and what lies behind it.
+
+    Args:
+        output: What the file returns, ``[B, classes]`` or with axes of length 1 besides.
+        logits: The tensor before the trailing Softmax, LogSoftmax or Sigmoid, or the output itself.
+        probabilities: What comes out of the trailing Softmax or Sigmoid, or None if the file has none.
+        classes: How many.
+    """
+
+    output: gs.Tensor
+    logits: gs.Tensor
+    probabilities: gs.Tensor | None
+    classes: int
+
+
+def find_scores(model: Model, shapes: Shapes, name: str | None, images: Sequence[InputSpec]) -> Scores:
+    """The named output, or the first that has one score per class.
+
+    Raises:
+        OutputError: There is no such output, or it has another shape.
+    """
+    outputs = {output.name: output for output in model.graph.outputs}
+    if name is not None and name not in outputs:
+        close = difflib.get_close_matches(name, outputs, n=1)
+        raise OutputError(name, f"there is none; the outputs are {', '.join(map(repr, close or outputs))}.")
+    problems = {key: _problem(key, model, shapes, images) for key in ([name] if name else outputs)}
+    chosen = next((key for key, problem in problems.items() if problem is None), None)
+    if chosen is None:
+        first, reason = next(iter(problems.items()))
+        raise OutputError(first, f"{reason}; class scores [B, classes] are needed. Choose another with --output NAME.")
+    output = outputs[chosen]
+    logits, squashed = _before_squashing(output, model.opset, shapes)
+    return Scores(output, logits, squashed, math.prod(shapes.seen[chosen][1:]))
+
+
+def _problem(name: str, model: Model, shapes: Shapes, images: Sequence[InputSpec]) -> str | None:
+    if shapes.types.get(name, onnx.TensorProto.FLOAT) not in FLOATS or name not in shapes.seen:
+        return "it holds no floating-point numbers"
+    if not model.tensors[name].inputs:
+        return "it is an input handed through"
+    shape = shapes.seen[name]
+    batch = shapes.inputs[images[0].name][0]
+    spelled = "x".join("?" if size is None else str(size) for size in shapes.static(name))
+    if len(shape) < 2 or shape[0] != batch or sum(size != 1 for size in shape[1:]) > 1:  # noqa: PLR2004
+        return f"its shape is {spelled or 'a scalar'}"
+    return None
+
+
+def _before_squashing(output: gs.Tensor, opset: int, shapes: Shapes) -> tuple[gs.Tensor, gs.Tensor | None]:
+    """The logits behind ``output``, and the probabilities where a Softmax or Sigmoid makes them."""
+    tensor = output
+    while tensor.inputs:
+        node = tensor.inputs[0]
+        if node.op in SQUASHING:
+            if node.op != "Sigmoid" and not _over_classes(node, opset, shapes):
+                return output, None
+            return node.inputs[0], None if node.op == "LogSoftmax" else tensor
+        if node.op not in {*PASSING, *REGROUPING, "Cast"}:
+            break
+        tensor = node.inputs[0]
+    return output, None
+
+
+def _over_classes(node: gs.Node, opset: int, shapes: Shapes) -> bool:
+    """Whether a Softmax runs over the axis of the classes."""
+    shape = shapes.seen[node.outputs[0].name]
+    axis = node.attrs.get("axis", default_axis(node.op, opset)) % len(shape)
+    reach = shape[axis:] if opset < 13 else shape[axis : axis + 1]  # noqa: PLR2004
+    return math.prod(reach) == math.prod(shape[1:])

@@ -1,0 +1,258 @@
+"""The explaining branch, from the target to the file's new outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_graphsurgeon as gs
+
+from onnx_reciprocam.contract import (
+    CLASS_IDS_INPUT,
+    SALIENCY,
+    SALIENCY_CLASSES,
+    TOGGLE_INPUT,
+    Contract,
+    Preprocessing,
+    RewriteOptions,
+    Score,
+    Upsample,
+)
+from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.graph import Branch
+from onnx_reciprocam.graph.branch import free_name
+from onnx_reciprocam.methods.reciprocam import class_scores, masked
+from onnx_reciprocam.rewriter.maps import finish
+from onnx_reciprocam.tail import Walk, axes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx
+
+    from onnx_reciprocam.graph import Size
+    from onnx_reciprocam.rewriter.network import Network, Target
+    from onnx_reciprocam.tail import Note
+
+
+@dataclass(frozen=True)
+class Spliced:
+    """A rewritten model and how it came about.
+
+    Args:
+        model: The file to write.
+        contract: What its metadata say.
+        notes: One per node of the tail: what carrying it cost.
+    """
+
+    model: onnx.ModelProto
+    contract: Contract
+    notes: Sequence[Note]
+
+
+def open_walk(network: Network, target: Target, branch: Branch) -> Walk:
+    """A walk behind ``target`` that emits into ``branch``; its target is not masked yet."""
+    sizes = branch.sizes(target.tensor, target.shape)
+    height, width = (sizes[axis] for axis in target.grid_axes)
+    return Walk(network.model, network.shapes, branch, target.tensor, (height, width), target.cells)
+
+
+def splice(
+    network: Network,
+    target: Target,
+    options: RewriteOptions,
+    *,
+    naive: bool = False,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] = (),
+) -> Spliced:
+    """Write the branch and append it.
+
+    Args:
+        network: The plain model.
+        target: One of its targets.
+        options: What the user asked for.
+        naive: One copy of the tail per mask from the start; for checks and benchmarks.
+        preprocessing, labels: Written into the metadata for whoever runs the file.
+
+    Raises:
+        OptionError: More classes asked for than there are, or an option that the opset cannot express.
+        UnsupportedModelError: The tail has something that cannot be carried.
+    """
+    splicer = _Splicer(network, target, options)
+    graph = splicer.graph(naive=naive)
+    contract = splicer.contract(preprocessing, tuple(labels))
+    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes)
+
+
+class _Splicer:
+    """What the steps of one splice share: the branch, the walk, and the names that go into the contract."""
+
+    def __init__(self, network: Network, target: Target, options: RewriteOptions) -> None:
+        self.network, self.target, self.options = network, target, options
+        self.branch = Branch(network.model)
+        self.walk = open_walk(network, target, self.branch)
+        taken = set(network.model.names())
+        public = (SALIENCY, SALIENCY_CLASSES, CLASS_IDS_INPUT, TOGGLE_INPUT)
+        self.names = {name: free_name(name, taken) for name in public}
+        self.inputs: list[gs.Tensor] = []
+
+    def graph(self, *, naive: bool) -> onnx.GraphProto:
+        """The finished branch with its public inputs and outputs."""
+        self.walk.start(masked(self.walk, self._axes, self.options.mask, self._dtype, naive=naive))
+        ids = self._class_ids()
+        maps = self._maps(ids)
+        outputs = [maps] if ids is None else [maps, ids]
+        if self.options.toggle:
+            outputs = self._toggled(outputs)
+        published = [self._published(*entry) for entry in zip(outputs, self._output_infos(), strict=True)]
+        return self.branch.export(self.inputs, published)
+
+    @property
+    def _axes(self) -> tuple[tuple[object, ...], ...]:
+        return axes_of(self.target.layout, self.target.seen)
+
+    @property
+    def _dtype(self) -> np.dtype[np.generic]:
+        return self.network.dtype(self.target.tensor)
+
+    def _class_ids(self) -> gs.Tensor | None:
+        """int64 ``[B, K]``, or None for all classes."""
+        choice, scores, branch = self.options.classes, self.network.scores, self.branch
+        if choice.kind == "all":
+            return None
+        if choice.kind == "input":
+            ids = gs.Variable(self.names[CLASS_IDS_INPUT], np.int64, [self._batch, "K"])
+            self.inputs.append(ids)
+            return ids
+        if choice.count is not None and choice.count > scores.classes:
+            raise OptionError("--classes", str(choice), (f"at most top:{scores.classes}, the number of classes",))
+        values: gs.Tensor = scores.output
+        if self.network.dtype(values) not in {np.dtype(np.float32), np.dtype(np.float64)}:
+            values = branch.cast(values, np.float32)
+        if len(self.network.shapes.seen[scores.output.name]) > 2:  # noqa: PLR2004
+            values = branch.reshape(values, [0, scores.classes] if self._classes_second else [-1, scores.classes])
+        if choice.kind == "predicted":
+            return branch.op("ArgMax", values, axis=1, keepdims=1)
+        if branch.opset < 10:  # noqa: PLR2004
+            return branch.emit("TopK", [values], outputs=2, axis=1, k=choice.count)[1]
+        return branch.emit("TopK", [values, branch.constant([choice.count])], outputs=2, axis=1)[1]
+
+    @property
+    def _classes_second(self) -> bool:
+        return self.network.shapes.seen[self.network.scores.output.name][1] == self.network.scores.classes
+
+    def _maps(self, ids: gs.Tensor | None) -> gs.Tensor:
+        """float32 ``[B, K, H, W]``, finished as the options say."""
+        scores, wanted = self.network.scores, self.options.score
+        squashed = wanted is Score.PROBABILITY and scores.probabilities is not None
+        source = scores.probabilities if squashed else scores.logits
+        values: gs.Tensor = class_scores(self.walk, source, ids, wanted, squashed=squashed)
+        if self._dtype != np.float32:
+            values = self.branch.cast(values, np.float32)
+        stacker = self.walk.stacker
+        maps = self.branch.reshape(values, [0, 0, stacker.height, stacker.width])
+        return finish(self.branch, maps, self.options, self._pixels)
+
+    @property
+    def _pixels(self) -> list[Size]:
+        """Height and width of the picture, where maps are wanted at that size."""
+        if self.options.upsample is Upsample.NONE:
+            return []
+        image = self.network.image
+        if not image.spatial:
+            raise OptionError("--upsample", "input", ("none, since no input of this model is a picture",))
+        tensor = self.network.model.tensors[image.name]
+        sizes = self.branch.sizes(tensor, image.shape)
+        return [sizes[axis] for axis in image.spatial]
+
+    def _toggled(self, outputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
+        """The branch so far behind an ``If`` on :data:`TOGGLE_INPUT`; without it, no maps."""
+        explain = gs.Constant(self.names[TOGGLE_INPUT], np.array(True))  # noqa: FBT003
+        self.inputs.append(explain)
+        then_outputs = [self.branch.op("Identity", tensor) for tensor in outputs]
+        self.branch.prune(then_outputs)
+        then = gs.Graph(self.branch.nodes, [], then_outputs, name="explained", opset=self.branch.opset)
+        off = Branch(self.network.model, f"{self.branch.namespace}off")
+        batch = off.slice(off.op("Shape", self.network.scores.output), 0, 1, 0)
+        spatial = self._pixels_or_grid(off)
+        empty = [off.op("ConstantOfShape", off.vector([batch, 0, *spatial]), value=_zero(np.float32))]
+        if len(outputs) > 1:
+            empty.append(off.op("ConstantOfShape", off.vector([batch, 0]), value=_zero(np.int64)))
+        otherwise = gs.Graph(off.nodes, [], empty, name="plain", opset=off.opset)
+        self.branch.nodes = []
+        return list(
+            self.branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise)
+        )
+
+    def _pixels_or_grid(self, branch: Branch) -> list[Size]:
+        if self.options.upsample is Upsample.NONE:
+            sizes = branch.sizes(self.target.tensor, self.target.shape)
+            return [sizes[axis] for axis in self.target.grid_axes]
+        image = self.network.image
+        sizes = branch.sizes(self.network.model.tensors[image.name], image.shape)
+        return [sizes[axis] for axis in image.spatial]
+
+    def _published(self, tensor: gs.Tensor, info: gs.Variable) -> gs.Variable:
+        """``tensor`` under its public name."""
+        self.branch.nodes.append(
+            gs.Node("Identity", self.branch.name(info.name), {}, [self.branch.read(tensor)], [info])
+        )
+        return info
+
+    def _output_infos(self) -> list[gs.Variable]:
+        choice, scores = self.options.classes, self.network.scores
+        count: int | str = scores.classes if choice.kind == "all" else choice.count or "K"
+        count = "K" if self.options.toggle else count
+        spatial = self.target.grid if self.options.upsample is Upsample.NONE else self._declared_pixels
+        sizes = [name if size is None else size for name, size in zip(("map_height", "map_width"), spatial, strict=True)]
+        infos = [gs.Variable(self.names[SALIENCY], np.float32, [self._batch, count, *sizes])]
+        if choice.kind != "all":
+            infos.append(gs.Variable(self.names[SALIENCY_CLASSES], np.int64, [self._batch, count]))
+        return infos
+
+    @property
+    def _declared_pixels(self) -> list[int | None]:
+        image = self.network.image
+        return [image.shape[axis] for axis in image.spatial]
+
+    @property
+    def _batch(self) -> int | str:
+        """The batch as the image input declares it."""
+        entry = next(e for e in self.network.model.proto.graph.input if e.name == self.network.image.name)
+        dim = entry.type.tensor_type.shape.dim[0]
+        return dim.dim_value if self.network.image.shape[0] is not None else dim.dim_param or "batch"
+
+    def contract(self, preprocessing: Preprocessing | None, labels: tuple[str, ...]) -> Contract:
+        """The metadata of the finished file."""
+        options, classes = self.options, self.options.classes.kind
+        outputs = {"score": self.network.scores.output.name, SALIENCY: self.names[SALIENCY]}
+        if classes != "all":
+            outputs[SALIENCY_CLASSES] = self.names[SALIENCY_CLASSES]
+        inputs = {"image": self.network.image.name}
+        if classes == "input":
+            inputs[CLASS_IDS_INPUT] = self.names[CLASS_IDS_INPUT]
+        if options.toggle:
+            inputs[TOGGLE_INPUT] = self.names[TOGGLE_INPUT]
+        return Contract(
+            target=self.target.tensor.name,
+            method=options.method,
+            mask=options.mask.value,
+            score=options.score.value,
+            classes=str(options.classes),
+            normalize=options.normalize.value,
+            upsample=options.upsample.value,
+            layout=self.target.layout,
+            grid=self.target.grid,
+            outputs=outputs,
+            inputs=inputs,
+            namespace=self.branch.namespace,
+            source_sha256=self.network.model.sha256,
+            preprocessing=preprocessing,
+            labels=labels,
+        )
+
+
+def _zero(dtype: type[np.generic]) -> gs.Constant:
+    return gs.Constant("zero", np.zeros(1, dtype))

@@ -1,0 +1,35 @@
+"""Multiply-adds of a node, from the shapes that the probe saw."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph.shapes import Shape
+
+CONVOLUTIONS = frozenset({"Conv", "FusedConv", "ConvInteger", "QLinearConv"})
+PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "QLinearMatMul", "FusedGemm"})
+
+
+def multiply_adds(node: gs.Node, shape: Callable[[gs.Tensor], Shape]) -> int:
+    """Multiply-adds of one run of ``node``; 0 for what is no convolution or matrix product.
+
+    Args:
+        node: Any node.
+        shape: The shape of one of its tensors.
+    """
+    if node.op in CONVOLUTIONS:
+        weight = node.inputs[3 if node.op == "QLinearConv" else 1]
+        return math.prod(shape(node.outputs[0])) * math.prod(shape(weight)[1:])
+    if node.op == "ConvTranspose":
+        return math.prod(shape(node.inputs[0])) * math.prod(shape(node.inputs[1])[1:])
+    if node.op in PRODUCTS:
+        first = shape(node.inputs[0])
+        inner = first[0] if node.attrs.get("transA") else first[-1]
+        return math.prod(shape(node.outputs[0])) * inner
+    return 0

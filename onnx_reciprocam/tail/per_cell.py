@@ -1,0 +1,36 @@
+"""The way that is right for every operator: run the node once per mask, inside the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import onnx_graphsurgeon as gs
+
+from onnx_reciprocam.tail.terms import Shared
+
+if TYPE_CHECKING:
+    from onnx_reciprocam.tail.call import Call
+    from onnx_reciprocam.tail.terms import Stacked
+
+
+def per_cell(call: Call) -> list[Stacked]:
+    """A ``Scan`` over the masks whose body is the node as the file has it.
+
+    It needs to know nothing of the operator: custom ones, local functions and those that couple the images of a batch
+    see exactly the shapes that they see in the plain model.
+    """
+    sliced: list[gs.Variable] = []
+    scanned: list[gs.Tensor] = []
+    inputs: list[gs.Tensor] = []
+    for i, (term, tensor) in enumerate(zip(call.terms, call.node.inputs, strict=True)):
+        if term is None or isinstance(term, Shared):
+            inputs.append(call.branch.read(tensor))
+            continue
+        scanned.append(call.stacker.front(call.stack(i)))
+        sliced.append(gs.Variable(call.branch.name("one_mask")))
+        inputs.append(sliced[-1])
+    made = [gs.Variable(call.branch.name("one_result")) for _ in call.node.outputs]
+    node = gs.Node(call.node.op, call.branch.name("body"), dict(call.node.attrs), inputs, made, domain=call.node.domain)
+    body = gs.Graph([node], sliced, made, name=call.branch.name("per_mask"), opset=call.branch.opset)
+    results = call.branch.emit("Scan", scanned, outputs=len(made), body=body, num_scan_inputs=len(scanned))
+    return call.stacked(results, 0)

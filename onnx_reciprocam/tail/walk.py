@@ -1,0 +1,154 @@
+"""The walk: the tail of the network interpreted on terms instead of tensors.
+
+Each operator has a rule per kind of term (:mod:`~.spot_rules`, :mod:`~.stacked_rules`). Where a ``Spot`` rule is
+missing or does not fit, the inputs are multiplied out and the walk goes on; where a ``Stacked`` rule is missing, the
+node runs once per mask. Both are slower, never wrong, and noted with their reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onnx_reciprocam.errors import UnsupportedModelError
+from onnx_reciprocam.graph import descendants, reads
+from onnx_reciprocam.tail import spot_rules, stacked_rules  # noqa: F401 - they fill the tables
+from onnx_reciprocam.tail.call import Call
+from onnx_reciprocam.tail.cost import multiply_adds
+from onnx_reciprocam.tail.per_cell import per_cell
+from onnx_reciprocam.tail.registry import SPOT, STACKED, operator
+from onnx_reciprocam.tail.stacking import Stacker
+from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph import Branch, Model, Shapes, Size
+    from onnx_reciprocam.tail.terms import StaticShape, Term
+
+
+@dataclass(frozen=True)
+class Note:
+    """What carrying one node cost.
+
+    Args:
+        node: Its name, or that of its first output.
+        op: Its operator.
+        term: The kind of term it ended as: ``Spot``, ``Stacked``, or ``per cell``.
+        multiply_adds: Of the nodes emitted for it, for the probed batch.
+        widened: Why a narrower term did not do, or nothing.
+    """
+
+    node: str
+    op: str
+    term: str
+    multiply_adds: int
+    widened: str = ""
+
+
+class Walk:
+    """Terms of every tensor behind the target, each worked out when first asked for.
+
+    Args:
+        model: The network.
+        shapes: Of all its tensors.
+        branch: Receives the nodes.
+        target: The masked tensor.
+        grid: Its height and width in cells.
+        copies: How many cells that is (as probed, where dynamic): what one copy per mask costs.
+    """
+
+    def __init__(
+        self, model: Model, shapes: Shapes, branch: Branch, target: gs.Tensor, grid: tuple[Size, Size], copies: int
+    ) -> None:
+        self.model, self.shapes, self.branch, self.target, self.copies = model, shapes, branch, target, copies
+        self.stacker = Stacker(branch, *grid)
+        self.notes: list[Note] = []
+        self._behind = descendants(model.graph.nodes, [target.name])
+        self._terms: dict[str, Term] = {}
+
+    def start(self, term: Term) -> None:
+        """Say what the target is under the masks."""
+        self._terms[self.target.name] = term
+
+    def depends(self, tensor: gs.Tensor) -> bool:
+        """Whether ``tensor`` is computed from the target's values."""
+        return tensor.name in self._behind
+
+    def term(self, tensor: gs.Tensor) -> Term:
+        """The term of ``tensor``.
+
+        Raises:
+            UnsupportedModelError: A node on the way reads the masks inside a subgraph.
+        """
+        if not self.depends(tensor):
+            return Shared(tensor)
+        for node in self._pending(tensor):
+            self._carry(node)
+        return self._terms[tensor.name]
+
+    def _pending(self, tensor: gs.Tensor) -> list[gs.Node]:
+        """The nodes still to be carried before ``tensor`` is known, in the file's order."""
+        wanted = {tensor.name}
+        nodes = []
+        for node in reversed(self.model.graph.nodes):
+            if any(output.name in wanted and output.name not in self._terms for output in node.outputs):
+                nodes.append(node)
+                wanted.update(name for name in reads(node) if name in self._behind)
+        return nodes[::-1]
+
+    def _carry(self, node: gs.Node) -> None:
+        inside = set(reads(node)) - {tensor.name for tensor in node.inputs}
+        if inside & self._behind:
+            raise UnsupportedModelError(
+                f"{node.op} {name_of(node)!r} reads the masked features inside a subgraph",
+                "Choose a target behind it, or export the model without control flow.",
+            )
+        call = Call(self, node, [self.term(tensor) if tensor.name else None for tensor in node.inputs])
+        reason, results = "", None
+        if not any(isinstance(term, Stacked) for term in call.terms):
+            reason, results = _try(SPOT, call)
+        if results is None:
+            missing, results = _try(STACKED, call)
+            reason = reason or missing
+        kind = type(results[0]).__name__ if results else "per cell"
+        results = results or per_cell(call)
+        self._terms.update((tensor.name, term) for tensor, term in zip(node.outputs, results, strict=False))
+        self._note(node, kind, results[0], reason)
+
+    def _note(self, node: gs.Node, kind: str, result: Term, reason: str) -> None:
+        copies = 1 if isinstance(result, Spot) else self.copies
+        self.notes.append(Note(name_of(node), node.op, kind, self.multiply_adds(node) * copies, reason))
+
+    def multiply_adds(self, node: gs.Node) -> int:
+        """Of one plain run of ``node``."""
+        return multiply_adds(node, self.seen)
+
+    def seen(self, tensor: gs.Tensor) -> tuple[int, ...]:
+        """The shape of ``tensor`` as probed."""
+        if tensor.name in self.shapes.seen:
+            return self.shapes.seen[tensor.name]
+        return tuple(tensor.shape)
+
+    def static(self, tensor: gs.Tensor) -> StaticShape:
+        """The shape of ``tensor``, None where dynamic."""
+        return self.shapes.static(tensor.name) if tensor.name in self.shapes.seen else tuple(tensor.shape)
+
+
+def _try(table: dict[str, object], call: Call) -> tuple[str, Sequence[Term] | None]:
+    """The answer of the table's rule, or why there is none."""
+    key = operator(call.node)
+    rule = table.get(key)
+    if rule is None:
+        return f"no rule for {key}", None
+    answer = rule(call)  # type: ignore[operator]
+    if isinstance(answer, Misfit):
+        return answer.reason, None
+    return "", [answer] if isinstance(answer, Shared | Spot | Stacked) else answer
+
+
+def name_of(node: gs.Node) -> str:
+    """A node's name, or where it has none its first output's."""
+    return str(node.name or node.outputs[0].name)
