@@ -184,7 +184,7 @@ def _check(proto: onnx.ModelProto, path: Path | None, name: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            onnx.checker.check_model(str(path) if path and any(True for _ in _external(proto)) else proto)
+            onnx.checker.check_model(str(path) if path else proto)
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(name, f"fails onnx's checker: {reason[:200]}") from None

@@ -7,7 +7,7 @@ of length that the declaration leaves open. A length that differs between two ru
 
 from __future__ import annotations
 
-import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 BATCH = 2
-LARGE = 1024
-"""Bytes above which a constant is a weight, not a shape."""
+LARGE = 256
+"""Numbers above which a constant is a weight, not a shape."""
+ZEROS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT8})
+"""Types that large weights have."""
 FALLBACK_SIZES = ((224, 224), (256, 256), (299, 299), (384, 384), (48, 192), (512, 512), (64, 64), (32, 32))
 """Height and width tried where the file declares none."""
 
@@ -103,8 +105,9 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
     Raises:
         ProbeError: No run succeeded.
     """
-    types = _types(model)
-    names, session = _shape_session(model, types)
+    light = weightless(model.proto)
+    types = _types(light)
+    names, session = _shape_session(light, model, types)
     specs = input_specs(model)
     shapes, runs = _first_run(session, specs, size)
     seen = dict(zip(names, (tuple(run.tolist()) for run in runs[0]), strict=True)) | shapes[0]
@@ -119,35 +122,50 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
     return Shapes(seen, {name: tuple(axes) for name, axes in moving.items()}, types, shapes[0])
 
 
-def _types(model: Model) -> dict[str, int]:
-    inferred = onnx.shape_inference.infer_shapes(_weightless(model.proto)).graph
+def _types(light: onnx.ModelProto) -> dict[str, int]:
+    inferred = onnx.shape_inference.infer_shapes(light).graph
     entries = (*inferred.input, *inferred.value_info, *inferred.output)
     types = {entry.name: entry.type.tensor_type.elem_type for entry in entries if entry.type.HasField("tensor_type")}
     others = {entry.name: 0 for entry in entries if not entry.type.HasField("tensor_type")}
     return types | others | {tensor.name: tensor.data_type for tensor in inferred.initializer}
 
 
-def _weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without the values of large initializers: inference needs their types and shapes only."""
-    light = onnx.ModelProto()
-    light.CopyFrom(proto)
-    for tensor in light.graph.initializer:
-        if len(tensor.raw_data) > LARGE:
-            tensor.ClearField("raw_data")
+def weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network with zeros made at run time for its large weights: same shapes, a few kilobytes."""
+    light = onnx.ModelProto(ir_version=max(proto.ir_version, 4))
+    light.opset_import.extend(proto.opset_import)
+    light.functions.extend(proto.functions)
+    graph, large = proto.graph, set()
+    for tensor in graph.initializer:
+        if math.prod(tensor.dims) <= LARGE or tensor.data_type not in ZEROS:
+            light.graph.initializer.append(tensor)
+            continue
+        large.add(tensor.name)
+        shape = onnx.helper.make_tensor(f"{tensor.name}/shape", onnx.TensorProto.INT64, [len(tensor.dims)], tensor.dims)
+        light.graph.initializer.append(shape)
+        zero = onnx.helper.make_tensor("zero", tensor.data_type, [1], [0])
+        light.graph.node.append(
+            onnx.helper.make_node("ConstantOfShape", [shape.name], [tensor.name], tensor.name, value=zero)
+        )
+    light.graph.name = graph.name
+    light.graph.node.extend(graph.node)
+    light.graph.sparse_initializer.extend(graph.sparse_initializer)
+    light.graph.input.extend(entry for entry in graph.input if entry.name not in large)
+    light.graph.output.extend(graph.output)
     return light
 
 
-def _shape_session(model: Model, types: Mapping[str, int]) -> tuple[list[str], ort.InferenceSession]:
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
-    graph = proto.graph
+def _shape_session(
+    light: onnx.ModelProto, model: Model, types: Mapping[str, int]
+) -> tuple[list[str], ort.InferenceSession]:
+    graph = light.graph
     made = [name for node in graph.node for name in node.output if name and types.get(name) != 0]
     names = list(dict.fromkeys(made))
     del graph.output[:]
     for i, name in enumerate(names):
         graph.node.append(onnx.helper.make_node("Shape", [name], [f"reciprocam/probe_{i}"]))
         graph.output.append(onnx.helper.make_tensor_value_info(f"reciprocam/probe_{i}", onnx.TensorProto.INT64, None))
-    return names, quiet_session(proto.SerializeToString(), model)
+    return names, quiet_session(light.SerializeToString(), model)
 
 
 def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
