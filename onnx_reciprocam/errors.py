@@ -7,8 +7,10 @@ Every error carries its constructor's arguments as ``args``, so that it survives
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INSPECT_HINT = "List candidates: onnx-reciprocam inspect MODEL.onnx"
 
@@ -56,7 +58,9 @@ class NotRewrittenError(ReciprocamError):
         self.source = source
 
     def __str__(self) -> str:
-        return f"{self.source} is a plain model, without saliency. First: onnx-reciprocam rewrite MODEL.onnx -o OUT.onnx"
+        return (
+            f"{self.source} is a plain model, without saliency. First: onnx-reciprocam rewrite MODEL.onnx -o OUT.onnx"
+        )
 
 
 class AlreadyRewrittenError(ReciprocamError):
@@ -67,7 +71,9 @@ class AlreadyRewrittenError(ReciprocamError):
         self.source = source
 
     def __str__(self) -> str:
-        return f"{self.source} is explained already. Get the original back: onnx-reciprocam strip OUT.onnx -o MODEL.onnx"
+        return (
+            f"{self.source} is explained already. Get the original back: onnx-reciprocam strip OUT.onnx -o MODEL.onnx"
+        )
 
 
 class NodeNotFoundError(ReciprocamError, LookupError):
@@ -91,7 +97,7 @@ class BypassedTargetError(ReciprocamError):
         self.name, self.path, self.nearest = name, path, nearest
 
     def __str__(self) -> str:
-        shown = [*self.path[:2], "...", *self.path[-2:]] if len(self.path) > 5 else self.path  # noqa: PLR2004
+        shown = [*self.path[:2], "...", *self.path[-2:]] if len(self.path) > 5 else self.path
         nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
         return f"{self.name!r} is bypassed: the score also depends on the image through {' > '.join(shown)}. {nearest}"
 

@@ -5,8 +5,12 @@ A rewritten file never contains these arrays; it derives what it needs from the 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 KERNEL = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]], dtype=np.float32) / 16
 """Weights of a cell and its eight neighbours (ViT-ReciproCAM, arXiv:2310.02588, section 3.2)."""
@@ -35,15 +39,16 @@ def masked_copies(features: NDArray[np.floating], mask: str, height: int, width:
     Args:
         features: ``[B, C, H, W]``.
         mask: ``pixel``, ``gaussian`` or ``replicated``.
-        height, width: The grid; must be the features' own.
+        height: Of the grid; must be the features' own.
+        width: Likewise.
 
     Returns:
         ``[N, B, C, H, W]`` in the features' dtype.
     """
     if mask == "pixel":
-        return np.where(pixel_masks(height, width)[:, None, None] > 0, features, np.zeros((), features.dtype))
+        return np.asarray(np.where(pixel_masks(height, width)[:, None, None] > 0, features, features.dtype.type(0)))
     weights = gaussian_masks(height, width)[:, None, None].astype(features.dtype)
     if mask == "gaussian":
-        return weights * features
+        return np.asarray(weights * features)
     vectors = np.moveaxis(features.reshape(*features.shape[:2], -1), -1, 0)  # [N, B, C]: each cell's own features
-    return weights * vectors[..., None, None]
+    return np.asarray(weights * vectors[..., None, None])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from onnx_reciprocam.contract.preprocessing import Preprocessing
 from onnx_reciprocam.errors import MetadataError, NotRewrittenError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEY_PREFIX = "reciprocam."
 FORMAT_VERSION = "1"
@@ -34,6 +37,7 @@ class Contract:
         source_sha256: Of the original file's bytes, then of its external data's.
         preprocessing: How a picture becomes the input, where the rewrite was told.
         labels: Class names in order, where the rewrite was told.
+        activation: What made the explained output: ``softmax``, ``logsoftmax``, ``sigmoid``, or ``none`` for logits.
     """
 
     target: str
@@ -51,11 +55,23 @@ class Contract:
     source_sha256: str
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
+    activation: str = "none"
     version: str = field(default=FORMAT_VERSION)
 
     def to_metadata(self) -> dict[str, str]:
         """The entries to write, keys in a fixed order."""
-        plain = ("version", "target", "method", "mask", "score", "classes", "normalize", "upsample", "layout")
+        plain = (
+            "version",
+            "target",
+            "method",
+            "mask",
+            "score",
+            "classes",
+            "normalize",
+            "upsample",
+            "activation",
+            "layout",
+        )
         entries = {name: str(getattr(self, name)) for name in plain}
         entries["grid"] = ",".join("?" if side is None else str(side) for side in self.grid)
         entries["outputs"] = json.dumps(dict(self.outputs))
@@ -83,7 +99,11 @@ class Contract:
             raise MetadataError(source, f"format version {version!r}, this release reads {FORMAT_VERSION!r}")
         try:
             return cls(
-                **{key: entries[key] for key in ("target", "method", "mask", "score", "classes", "normalize", "upsample")},
+                **{
+                    key: entries[key]
+                    for key in ("target", "method", "mask", "score", "classes", "normalize", "upsample")
+                },
+                activation=entries.get("activation", "none"),
                 layout=entries["layout"],
                 grid=_read_grid(entries["grid"]),
                 outputs=json.loads(entries["outputs"]),

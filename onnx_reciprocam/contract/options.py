@@ -107,7 +107,7 @@ class RewriteOptions:
     method: str = "reciprocam"
     mask: Mask = Mask.PIXEL
     score: Score = Score.LOGIT
-    classes: ClassChoice = ClassChoice("predicted", 1)  # noqa: RUF009 - frozen, so shared safely
+    classes: ClassChoice = ClassChoice("predicted", 1)
     output: str | None = None
     normalize: Normalize = Normalize.MINMAX
     upsample: Upsample = Upsample.NONE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from onnx_reciprocam.errors import OptionError
 
@@ -57,5 +58,7 @@ class Preprocessing:
     def from_json(cls, text: str) -> Preprocessing:
         """Read what :meth:`to_json` wrote; unknown fields of later versions are ignored."""
         known = {field.name for field in fields(cls)}
-        values = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items() if key in known}
+        values: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items() if key in known
+        }
         return cls(**values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.graph.model import Model
 
-Size = int | gs.Tensor
+Size: TypeAlias = "int | gs.Tensor"
 """One length: known now, or an int64 tensor ``[1]`` at run time."""
 
 
@@ -51,6 +51,11 @@ class Branch:
         if tensor.name not in self._read:
             self._read[tensor.name] = gs.Variable(tensor.name)
         return self._read[tensor.name]
+
+    def input(self, tensor: gs.Tensor) -> gs.Tensor:
+        """A new input of the file, under a name of its own."""
+        self._made.add(tensor.name)
+        return tensor
 
     def constant(self, values: Any, dtype: DTypeLike = np.int64, hint: str = "constant") -> gs.Constant:
         """A constant; equal ones are one tensor."""
@@ -130,7 +135,7 @@ class Branch:
 
     def slice(self, x: gs.Tensor, start: int, end: int, axis: int) -> gs.Variable:
         """``x[start:end]`` along ``axis``."""
-        if self.opset < 10:  # noqa: PLR2004
+        if self.opset < 10:
             return self.op("Slice", x, starts=[start], ends=[end], axes=[axis])
         return self.op("Slice", x, *(self.constant([value]) for value in (start, end, axis)))
 
@@ -178,7 +183,8 @@ class Branch:
         """The pruned nodes with their constants, as a graph to append or to nest."""
         self.prune(outputs)
         graph = gs.Graph(self.nodes, list(inputs), list(outputs), name=self.namespace.rstrip("/"), opset=self.opset)
-        return gs.export_onnx(graph, do_type_check=False).graph
+        exported: onnx.GraphProto = gs.export_onnx(graph, do_type_check=False).graph
+        return exported
 
 
 def _reads(graph: gs.Graph) -> set[str]:

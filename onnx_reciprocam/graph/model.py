@@ -89,7 +89,7 @@ class Model:
         """The value of a tensor that no input changes: an initializer, a Constant node, or an Identity of one."""
         if (proto := self._initializers.get(tensor.name)) is not None:
             overridable = any(tensor.name == entry.name for entry in self.proto.graph.input)
-            return None if overridable and self.proto.ir_version > 3 else self._array(proto)  # noqa: PLR2004
+            return None if overridable and self.proto.ir_version > 3 else self._array(proto)
         if not tensor.inputs:
             return None
         node = tensor.inputs[0]
@@ -119,7 +119,7 @@ class Model:
         """A copy with the branch's nodes, initializers, inputs and outputs after the model's own, and the metadata."""
         model = copy.deepcopy(self.proto)
         graph = model.graph
-        if model.ir_version > 3:  # noqa: PLR2004 - before IR 4 an initializer had to be an input as well
+        if model.ir_version > 3:
             graph.initializer.extend(branch.initializer)
         else:
             inputs = {entry.name for entry in branch.input}
@@ -196,7 +196,7 @@ def _external(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 def location(tensor: onnx.TensorProto) -> str:
     """The file, relative to the model's folder, that holds an external tensor."""
-    return next(entry.value for entry in tensor.external_data if entry.key == "location")
+    return str(next(entry.value for entry in tensor.external_data if entry.key == "location"))
 
 
 def _external_path(tensor: onnx.TensorProto, folder: Path | None, name: str) -> Path:

@@ -66,7 +66,7 @@ class InputSpec:
     @property
     def spatial(self) -> tuple[int, ...]:
         """The axes of height and width of an image batch; NHWC if only the last axis can be channels."""
-        if len(self.shape) != 4:  # noqa: PLR2004
+        if len(self.shape) != 4:
             return ()
         channels_last = self.shape[1] not in {1, 3, 4} and self.shape[3] in {1, 3, 4}
         return (1, 2) if channels_last else (2, 3)
@@ -87,7 +87,8 @@ def input_specs(model: Model) -> list[InputSpec]:
             continue
         if not entry.type.HasField("tensor_type"):
             raise UnsupportedModelError(
-                f"input {entry.name!r} is no tensor but a {entry.type.WhichOneof('value')}", "Export it with tensors only."
+                f"input {entry.name!r} is no tensor but a {entry.type.WhichOneof('value')}",
+                "Export it with tensors only.",
             )
         dims = entry.type.tensor_type.shape.dim
         shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
@@ -109,17 +110,16 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
     types = _types(light)
     names, session = _shape_session(light, model, types)
     specs = input_specs(model)
-    shapes, runs = _first_run(session, specs, size)
-    seen = dict(zip(names, (tuple(run.tolist()) for run in runs[0]), strict=True)) | shapes[0]
+    shapes, first = _first_run(session, specs, size)
+    seen = dict(zip(names, (tuple(shape.tolist()) for shape in first), strict=True)) | shapes
     moving = {name: [False] * len(shape) for name, shape in seen.items()}
-    for variation in _variations(specs, shapes[0]):
-        try:
-            run = dict(zip(names, session.run(None, _feed(specs, variation)), strict=True))
-        except Exception:  # noqa: BLE001, S112 - onnxruntime's errors have no common base; the length is fixed inside
+    for variation in _variations(specs, shapes):
+        run, _ = _try(session, specs, variation)
+        if run is None:  # the length is fixed inside the model, whatever its inputs declare
             continue
-        for name, shape in (*run.items(), *variation.items()):
+        for name, shape in (*zip(names, run, strict=True), *variation.items()):
             moving[name] = [a or b != c for a, b, c in zip(moving[name], seen[name], shape, strict=True)]
-    return Shapes(seen, {name: tuple(axes) for name, axes in moving.items()}, types, shapes[0])
+    return Shapes(seen, {name: tuple(axes) for name, axes in moving.items()}, types, shapes)
 
 
 def _types(light: onnx.ModelProto) -> dict[str, int]:
@@ -181,20 +181,29 @@ def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
         options.add_session_config_entry(FOLDER_KEY, str(model.folder))
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
         raise ProbeError(_first_line(error)) from None
 
 
 def _first_run(
     session: ort.InferenceSession, specs: list[InputSpec], size: tuple[int, int] | None
-) -> tuple[list[dict[str, Shape]], list[list[np.ndarray]]]:
-    problem = "no input size works"
+) -> tuple[dict[str, Shape], list[np.ndarray]]:
+    problem: Exception | None = None
     for shapes in _attempts(specs, size):
-        try:
-            return [shapes], [session.run(None, _feed(specs, shapes))]
-        except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
-            problem = _first_line(error)
-    raise ProbeError(problem)
+        run, problem = _try(session, specs, shapes)
+        if run is not None:
+            return shapes, run
+    raise ProbeError(_first_line(problem) if problem else "it has no inputs")
+
+
+def _try(
+    session: ort.InferenceSession, specs: list[InputSpec], shapes: Mapping[str, Shape]
+) -> tuple[list[np.ndarray] | None, Exception | None]:
+    """The shapes of one run, or why it failed."""
+    try:
+        return session.run(None, _feed(specs, shapes)), None
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
+        return None, error
 
 
 def _attempts(specs: list[InputSpec], size: tuple[int, int] | None) -> Iterator[dict[str, Shape]]:

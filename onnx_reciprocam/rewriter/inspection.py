@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import onnx_graphsurgeon as gs
+
 from onnx_reciprocam.contract import Mask
 from onnx_reciprocam.errors import NoTargetError
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.methods.reciprocam import masked
 from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.rewriter.splice import open_walk
-from onnx_reciprocam.tail import Shared, axes_of, multiply_adds
+from onnx_reciprocam.tail import Shared, axes_of, pick, total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +84,7 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
     """
     network = study(model, output, size)
     chosen, why = automatic(network)
-    total = plain_cost(network)
+    total = max(network.cost, 1)
     candidates = []
     for target in network.targets:
         notes = _walked(network, target)[1]
@@ -93,7 +95,7 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
                 layout=target.layout,
                 shape=target.shape,
                 cells=target.cells,
-                extra_cost=explained_cost(notes) / max(total, 1),
+                extra_cost=total_cost(notes) / total,
                 widened=sum(bool(note.widened) for note in notes),
                 automatic=target.tensor.name == chosen.tensor.name,
             )
@@ -108,32 +110,18 @@ def automatic(network: Network) -> tuple[Target, str]:
     Raises:
         NoTargetError: The score depends on no target cell by cell.
     """
-    skipped = 0
-    for target in reversed(network.targets):
+    for skipped, target in enumerate(reversed(network.targets)):
         if _walked(network, target)[0]:
             later = f"; {skipped} later ones no longer reach the score" if skipped else ""
             return target, f"the last feature map that all paths from the image to the score go through{later}"
-        skipped += 1
     raise NoTargetError(network.scores.output.name, "it depends on no cell of any feature map.")
 
 
 def _walked(network: Network, target: Target) -> tuple[bool, Sequence[Note]]:
-    """Whether the score depends on the masks of ``target``, and the notes of a walk that is thrown away."""
-    walk = open_walk(network, target, Branch(network.model))
+    """Whether the score depends on the masks of ``target``, and the notes of a walk for one class that is thrown away."""
+    branch = Branch(network.model)
+    walk = open_walk(network, target, branch)
     walk.start(masked(walk, axes_of(target.layout, target.seen), Mask.PIXEL, network.dtype(target.tensor)))
-    return not isinstance(walk.term(network.scores.logits), Shared), walk.notes
-
-
-def plain_cost(network: Network) -> int:
-    """Multiply-adds of the plain model, for the probed batch."""
-
-    def shape(tensor: Any) -> tuple[int, ...]:
-        seen = network.shapes.seen
-        return seen[tensor.name] if tensor.name in seen else tuple(tensor.shape)
-
-    return sum(multiply_adds(node, shape) for node in network.model.graph.nodes)
-
-
-def explained_cost(notes: Sequence[Note]) -> int:
-    """Multiply-adds of the explanation, for the probed batch."""
-    return sum(note.multiply_adds for note in notes)
+    pick(walk, network.scores.logits, branch.input(gs.Variable("class_ids")))
+    notes = tuple(walk.notes)
+    return not isinstance(walk.term(network.scores.logits), Shared), notes

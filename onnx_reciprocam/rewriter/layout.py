@@ -40,7 +40,7 @@ def layouts(model: Model, shapes: Shapes) -> dict[str, str]:
 def _axes(node: gs.Node, shape: Sequence[int], known: dict[str, Axes]) -> Axes | None:
     """The axes of an output of ``node`` with this shape, if those of its inputs tell."""
     op = operator(node)
-    if op in CHANNELS_FIRST and len(shape) == 4:  # noqa: PLR2004
+    if op in CHANNELS_FIRST and len(shape) == 4:
         return axes_of("b c h w", shape)
     sources = [known[tensor.name] for tensor in node.inputs if tensor.name in known]
     if op == "Transpose" and sources:

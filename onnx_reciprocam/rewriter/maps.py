@@ -47,7 +47,9 @@ def _upsample(branch: Branch, maps: gs.Tensor, pixels: Sequence[Size]) -> gs.Ten
     """Bilinear with half-pixel centres, the border repeated."""
     if branch.opset < RESIZE_OPSET:
         raise OptionError(
-            "--upsample", "input", (f"none in opset {branch.opset}; convert the model to opset {RESIZE_OPSET} for input",)
+            "--upsample",
+            "input",
+            (f"none in opset {branch.opset}; convert the model to opset {RESIZE_OPSET} for input",),
         )
     shape = branch.op("Shape", maps)
     sizes = branch.concat([branch.slice(shape, 0, 2, 0), branch.vector(pixels)], 0)

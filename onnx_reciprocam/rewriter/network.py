@@ -13,6 +13,7 @@ from onnx_reciprocam.errors import AlreadyRewrittenError, BypassedTargetError, N
 from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe
 from onnx_reciprocam.rewriter.layout import layouts
 from onnx_reciprocam.rewriter.score import Scores, find_scores
+from onnx_reciprocam.tail import multiply_adds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,7 @@ class Network:
     def __init__(self, model: Model, shapes: Shapes, output: str | None) -> None:
         self.model, self.shapes = model, shapes
         specs = input_specs(model)
-        self.images: list[InputSpec] = [spec for spec in specs if len(spec.shape) > 2] or specs  # noqa: PLR2004
+        self.images: list[InputSpec] = [spec for spec in specs if len(spec.shape) > 2] or specs
         self.scores: Scores = find_scores(model, shapes, output, self.images)
 
     @property
@@ -139,6 +140,15 @@ class Network:
         before = [target.node for target in self.targets if order[target.tensor.name] < place]
         behind = [target.node for target in self.targets if order[target.tensor.name] > place]
         return [*before[-1:], *behind[:1]]
+
+    @property
+    def cost(self) -> int:
+        """Multiply-adds of the plain model, for the probed batch."""
+        seen = self.shapes.seen
+        return sum(
+            multiply_adds(node, lambda tensor: seen.get(tensor.name) or tuple(tensor.shape))
+            for node in self.model.graph.nodes
+        )
 
     def dtype(self, tensor: gs.Tensor) -> np.dtype[np.generic]:
         """The element type of a tensor; float32 where inference does not know."""

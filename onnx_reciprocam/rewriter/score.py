@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from onnx_reciprocam.graph import InputSpec, Model, Shapes
 
 SQUASHING = frozenset({"Softmax", "LogSoftmax", "Sigmoid"})
-FLOATS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE})
+FLOATS = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE}
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Scores:
         output: What the file returns, ``[B, classes]`` or with axes of length 1 besides.
         logits: The tensor before the trailing Softmax, LogSoftmax or Sigmoid, or the output itself.
         probabilities: What comes out of the trailing Softmax or Sigmoid, or None if the file has none.
+        activation: The trailing operator in small letters, or ``none``.
         classes: How many.
     """
 
     output: gs.Tensor
     logits: gs.Tensor
     probabilities: gs.Tensor | None
+    activation: str
     classes: int
 
 
@@ -56,8 +60,13 @@ def find_scores(model: Model, shapes: Shapes, name: str | None, images: Sequence
         first, reason = next(iter(problems.items()))
         raise OutputError(first, f"{reason}; class scores [B, classes] are needed. Choose another with --output NAME.")
     output = outputs[chosen]
-    logits, squashed = _before_squashing(output, model.opset, shapes)
-    return Scores(output, logits, squashed, math.prod(shapes.seen[chosen][1:]))
+    squashed = _squashed(output, model.opset, shapes)
+    classes = math.prod(shapes.seen[chosen][1:])
+    if squashed is None:
+        return Scores(output, output, None, "none", classes)
+    node = squashed.inputs[0]
+    probabilities = None if node.op == "LogSoftmax" else squashed
+    return Scores(output, node.inputs[0], probabilities, node.op.lower(), classes)
 
 
 def _problem(name: str, model: Model, shapes: Shapes, images: Sequence[InputSpec]) -> str | None:
@@ -68,29 +77,27 @@ def _problem(name: str, model: Model, shapes: Shapes, images: Sequence[InputSpec
     shape = shapes.seen[name]
     batch = shapes.inputs[images[0].name][0]
     spelled = "x".join("?" if size is None else str(size) for size in shapes.static(name))
-    if len(shape) < 2 or shape[0] != batch or sum(size != 1 for size in shape[1:]) > 1:  # noqa: PLR2004
+    if len(shape) < 2 or shape[0] != batch or sum(size != 1 for size in shape[1:]) > 1:
         return f"its shape is {spelled or 'a scalar'}"
     return None
 
 
-def _before_squashing(output: gs.Tensor, opset: int, shapes: Shapes) -> tuple[gs.Tensor, gs.Tensor | None]:
-    """The logits behind ``output``, and the probabilities where a Softmax or Sigmoid makes them."""
+def _squashed(output: gs.Tensor, opset: int, shapes: Shapes) -> gs.Tensor | None:
+    """What comes out of the trailing Softmax, LogSoftmax or Sigmoid, or None if the file ends in logits."""
     tensor = output
     while tensor.inputs:
         node = tensor.inputs[0]
         if node.op in SQUASHING:
-            if node.op != "Sigmoid" and not _over_classes(node, opset, shapes):
-                return output, None
-            return node.inputs[0], None if node.op == "LogSoftmax" else tensor
+            return tensor if node.op == "Sigmoid" or _over_classes(node, opset, shapes) else None
         if node.op not in {*PASSING, *REGROUPING, "Cast"}:
             break
         tensor = node.inputs[0]
-    return output, None
+    return None
 
 
 def _over_classes(node: gs.Node, opset: int, shapes: Shapes) -> bool:
     """Whether a Softmax runs over the axis of the classes."""
     shape = shapes.seen[node.outputs[0].name]
     axis = node.attrs.get("axis", default_axis(node.op, opset)) % len(shape)
-    reach = shape[axis:] if opset < 13 else shape[axis : axis + 1]  # noqa: PLR2004
+    reach = shape[axis:] if opset < 13 else shape[axis : axis + 1]
     return math.prod(reach) == math.prod(shape[1:])

@@ -24,7 +24,7 @@ from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
 from onnx_reciprocam.methods.reciprocam import class_scores, masked
 from onnx_reciprocam.rewriter.maps import finish
-from onnx_reciprocam.tail import Walk, axes_of
+from onnx_reciprocam.tail import Walk, axes_of, total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.graph import Size
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.tail import Note
+    from onnx_reciprocam.tail import Axes, Note
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,25 @@ class Spliced:
         model: The file to write.
         contract: What its metadata say.
         notes: One per node of the tail: what carrying it cost.
+        plain_cost: Multiply-adds of the plain model, for the probed batch.
     """
 
     model: onnx.ModelProto
     contract: Contract
     notes: Sequence[Note]
+    plain_cost: int
+
+    @property
+    def cost(self) -> int:
+        """Multiply-adds of the maps, for the probed batch."""
+        return total_cost(self.notes)
 
 
 def open_walk(network: Network, target: Target, branch: Branch) -> Walk:
     """A walk behind ``target`` that emits into ``branch``; its target is not masked yet."""
     sizes = branch.sizes(target.tensor, target.shape)
     height, width = (sizes[axis] for axis in target.grid_axes)
-    return Walk(network.model, network.shapes, branch, target.tensor, (height, width), target.cells)
+    return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=target.cells)
 
 
 def splice(
@@ -74,7 +81,8 @@ def splice(
         target: One of its targets.
         options: What the user asked for.
         naive: One copy of the tail per mask from the start; for checks and benchmarks.
-        preprocessing, labels: Written into the metadata for whoever runs the file.
+        preprocessing: Written into the metadata for whoever runs the file.
+        labels: Likewise.
 
     Raises:
         OptionError: More classes asked for than there are, or an option that the opset cannot express.
@@ -83,7 +91,7 @@ def splice(
     splicer = _Splicer(network, target, options)
     graph = splicer.graph(naive=naive)
     contract = splicer.contract(preprocessing, tuple(labels))
-    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes)
+    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost)
 
 
 class _Splicer:
@@ -110,7 +118,7 @@ class _Splicer:
         return self.branch.export(self.inputs, published)
 
     @property
-    def _axes(self) -> tuple[tuple[object, ...], ...]:
+    def _axes(self) -> Axes:
         return axes_of(self.target.layout, self.target.seen)
 
     @property
@@ -123,7 +131,7 @@ class _Splicer:
         if choice.kind == "all":
             return None
         if choice.kind == "input":
-            ids = gs.Variable(self.names[CLASS_IDS_INPUT], np.int64, [self._batch, "K"])
+            ids = branch.input(gs.Variable(self.names[CLASS_IDS_INPUT], np.int64, [self._batch, "K"]))
             self.inputs.append(ids)
             return ids
         if choice.count is not None and choice.count > scores.classes:
@@ -131,11 +139,11 @@ class _Splicer:
         values: gs.Tensor = scores.output
         if self.network.dtype(values) not in {np.dtype(np.float32), np.dtype(np.float64)}:
             values = branch.cast(values, np.float32)
-        if len(self.network.shapes.seen[scores.output.name]) > 2:  # noqa: PLR2004
+        if len(self.network.shapes.seen[scores.output.name]) > 2:
             values = branch.reshape(values, [0, scores.classes] if self._classes_second else [-1, scores.classes])
         if choice.kind == "predicted":
             return branch.op("ArgMax", values, axis=1, keepdims=1)
-        if branch.opset < 10:  # noqa: PLR2004
+        if branch.opset < 10:
             return branch.emit("TopK", [values], outputs=2, axis=1, k=choice.count)[1]
         return branch.emit("TopK", [values, branch.constant([choice.count])], outputs=2, axis=1)[1]
 
@@ -169,7 +177,7 @@ class _Splicer:
 
     def _toggled(self, outputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
         """The branch so far behind an ``If`` on :data:`TOGGLE_INPUT`; without it, no maps."""
-        explain = gs.Constant(self.names[TOGGLE_INPUT], np.array(True))  # noqa: FBT003
+        explain = self.branch.input(gs.Constant(self.names[TOGGLE_INPUT], np.array(True)))
         self.inputs.append(explain)
         then_outputs = [self.branch.op("Identity", tensor) for tensor in outputs]
         self.branch.prune(then_outputs)
@@ -182,9 +190,7 @@ class _Splicer:
             empty.append(off.op("ConstantOfShape", off.vector([batch, 0]), value=_zero(np.int64)))
         otherwise = gs.Graph(off.nodes, [], empty, name="plain", opset=off.opset)
         self.branch.nodes = []
-        return list(
-            self.branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise)
-        )
+        return list(self.branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise))
 
     def _pixels_or_grid(self, branch: Branch) -> list[Size]:
         if self.options.upsample is Upsample.NONE:
@@ -206,7 +212,9 @@ class _Splicer:
         count: int | str = scores.classes if choice.kind == "all" else choice.count or "K"
         count = "K" if self.options.toggle else count
         spatial = self.target.grid if self.options.upsample is Upsample.NONE else self._declared_pixels
-        sizes = [name if size is None else size for name, size in zip(("map_height", "map_width"), spatial, strict=True)]
+        sizes = [
+            name if size is None else size for name, size in zip(("map_height", "map_width"), spatial, strict=True)
+        ]
         infos = [gs.Variable(self.names[SALIENCY], np.float32, [self._batch, count, *sizes])]
         if choice.kind != "all":
             infos.append(gs.Variable(self.names[SALIENCY_CLASSES], np.int64, [self._batch, count]))
@@ -243,6 +251,7 @@ class _Splicer:
             classes=str(options.classes),
             normalize=options.normalize.value,
             upsample=options.upsample.value,
+            activation=self.network.scores.activation,
             layout=self.target.layout,
             grid=self.target.grid,
             outputs=outputs,

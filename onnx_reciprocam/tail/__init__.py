@@ -1,7 +1,7 @@
 """What becomes of the masks behind the target: terms, a rule per operator, and the walk that applies them."""
 
 from onnx_reciprocam.tail.axes import Axes, axes_of, rest_shape
-from onnx_reciprocam.tail.cost import multiply_adds
+from onnx_reciprocam.tail.cost import multiply_adds, total_cost
 from onnx_reciprocam.tail.picks import all_classes, choose, pick
 from onnx_reciprocam.tail.terms import Shared, Spot, Stacked, Term
 from onnx_reciprocam.tail.walk import Note, Walk
@@ -20,4 +20,5 @@ __all__ = [
     "multiply_adds",
     "pick",
     "rest_shape",
+    "total_cost",
 ]

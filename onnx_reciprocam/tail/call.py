@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from onnx_reciprocam.tail.fold import run_node
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     import onnx_graphsurgeon as gs
     from numpy.typing import NDArray
 

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph.shapes import Shape
+    from onnx_reciprocam.tail.walk import Note
 
 CONVOLUTIONS = frozenset({"Conv", "FusedConv", "ConvInteger", "QLinearConv"})
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "QLinearMatMul", "FusedGemm"})
@@ -33,3 +34,8 @@ def multiply_adds(node: gs.Node, shape: Callable[[gs.Tensor], Shape]) -> int:
         inner = first[0] if node.attrs.get("transA") else first[-1]
         return math.prod(shape(node.outputs[0])) * inner
     return 0
+
+
+def total_cost(notes: Iterable[Note]) -> int:
+    """Multiply-adds of a whole walk, for the probed batch."""
+    return sum(note.multiply_adds for note in notes)

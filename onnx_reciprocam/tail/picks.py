@@ -63,7 +63,7 @@ def choose(walk: Walk, scores: gs.Tensor, ids: gs.Tensor, classes: int) -> gs.Te
     """``[B, classes, N]`` and ``[B, K]`` -> ``[B, K, N]``."""
     branch = walk.branch
     wanted = branch.unsqueeze(ids, [2])
-    if branch.opset < 11:  # noqa: PLR2004 - before GatherElements: a product with one-hot rows
+    if branch.opset < 11:
         one_hot = branch.cast(branch.equal(wanted, branch.constant(np.arange(classes), hint="classes")), np.float32)
         return branch.op("MatMul", one_hot, scores)
     spread = branch.op("Expand", wanted, branch.vector([1, 1, walk.stacker.count]))
@@ -74,8 +74,8 @@ def _is_linear_layer(walk: Walk, node: gs.Node) -> bool:
     """Whether node is ``[B, C] x weights -> [B, classes]`` with weights (and bias) that no mask changes."""
     features, *shared = [walk.term(tensor) for tensor in node.inputs]
     plain = not node.attrs.get("transA", 0) and all(isinstance(term, Shared) for term in shared)
-    matrices = all(len(walk.seen(tensor)) == 2 for tensor in node.inputs[:2])  # noqa: PLR2004
-    bias = len(node.inputs) < 3 or len(walk.seen(node.inputs[2])) < 2 or walk.static(node.inputs[2])[0] == 1  # noqa: PLR2004
+    matrices = all(len(walk.seen(tensor)) == 2 for tensor in node.inputs[:2])
+    bias = len(node.inputs) < 3 or len(walk.seen(node.inputs[2])) < 2 or walk.static(node.inputs[2])[0] == 1
     return plain and matrices and bias and isinstance(features, Stacked)
 
 
@@ -91,7 +91,7 @@ def _pick_rows(walk: Walk, node: gs.Node, ids: gs.Tensor) -> gs.Tensor:
     dtype = _dtype(walk, node)
     if (alpha := attrs.get("alpha", 1.0)) != 1.0:
         scores = branch.op("Mul", scores, branch.constant(alpha, dtype))
-    if len(node.inputs) > 2:  # noqa: PLR2004 - the bias
+    if len(node.inputs) > 2:
         bias: gs.Tensor = _chosen(walk, node.inputs[2], ids)
         if (beta := attrs.get("beta", 1.0)) != 1.0:
             bias = branch.op("Mul", bias, branch.constant(beta, dtype))
@@ -120,7 +120,7 @@ def _only_masked(walk: Walk, node: gs.Node, result: gs.Tensor) -> int | None:
     classes = walk.seen(result)
     for i, tensor in enumerate(node.inputs):
         shape = () if i in masked or not tensor.name else walk.seen(tensor)
-        per_class = len(classes) == 2 and tuple(shape) in {classes[1:], (1, *classes[1:])}  # noqa: PLR2004
+        per_class = len(classes) == 2 and tuple(shape) in {classes[1:], (1, *classes[1:])}
         if int(np.prod(shape)) != 1 and not per_class:
             return None
     return masked[0]
@@ -141,7 +141,7 @@ def _pick_elementwise(walk: Walk, node: gs.Node, masked: int, ids: gs.Tensor) ->
 
 def _number(walk: Walk, tensor: gs.Tensor) -> gs.Tensor:
     """An operand of one value, with no more axes than the chosen scores."""
-    return walk.branch.reshape(tensor, [1]) if tensor.name and len(walk.seen(tensor)) > 3 else tensor  # noqa: PLR2004
+    return walk.branch.reshape(tensor, [1]) if tensor.name and len(walk.seen(tensor)) > 3 else tensor
 
 
 def _chosen(walk: Walk, per_class: gs.Tensor, ids: gs.Tensor) -> gs.Tensor:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.tail.call import Call
     from onnx_reciprocam.tail.terms import Misfit, Term
 
-    Rule = Callable[[Call], Term | Sequence[Term] | Misfit]
+    Rule: TypeAlias = Callable[[Call], "Term | Sequence[Term] | Misfit"]
+
+R = TypeVar("R", bound="Rule")
 
 SPOT: dict[str, Rule] = {}
 """Rules for operators whose inputs are ``Spot`` or ``Shared``."""
@@ -20,14 +23,14 @@ STACKED: dict[str, Rule] = {}
 """Rules for operators that have a ``Stacked`` input; what is no ``Stacked`` is widened on demand."""
 
 
-def carries(table: dict[str, Rule], *ops: str) -> Callable[[Rule], Rule]:
+def carries(table: dict[str, Rule], *ops: str) -> Callable[[R], R]:
     """Register the decorated function as the rule of every operator in ``ops``.
 
     Raises:
         ValueError: One of them has a rule already.
     """
 
-    def register(rule: Rule) -> Rule:
+    def register(rule: R) -> R:
         for op in ops:
             if op in table:
                 raise ValueError(f"{op} has two rules: {table[op].__name__} and {rule.__name__}")
@@ -82,6 +85,6 @@ ROWWISE = (
 
 def default_axis(op: str, opset: int) -> int:
     """The axis of a normalising or selecting operator that writes none."""
-    if op in {"Softmax", "LogSoftmax", "Hardmax"} and opset < 13:  # noqa: PLR2004
+    if op in {"Softmax", "LogSoftmax", "Hardmax"} and opset < 13:
         return 1
     return {**NORMALISING, **SELECTING}[op]

@@ -89,7 +89,9 @@ def _both(call: Call, results: Sequence[Axes]) -> Answer:
     fitted = [_fitted(rest, rest_shape(axes)) for rest, axes in zip(rests, results, strict=True)]
     if any(rest is None for rest in fitted):
         return Misfit("it treats images of a batch differently")
-    owns = call.replay(*(t.own if isinstance(t, Spot) else n for t, n in zip(call.terms, call.node.inputs, strict=True)))
+    owns = call.replay(
+        *(t.own if isinstance(t, Spot) else n for t, n in zip(call.terms, call.node.inputs, strict=True))
+    )
     return [Spot(o, r, a) for o, r, a in zip(owns, fitted, results, strict=True) if r is not None]
 
 
@@ -131,7 +133,7 @@ def _matmul(call: Call) -> Answer:
     axes = call.spots[0].axes
     if not isinstance(call.terms[0], Spot) or not isinstance(call.terms[1], Shared):
         return Misfit("it multiplies cells with each other")
-    if is_cell(axes[-1]) or len(call.shape(1)) != 2:  # noqa: PLR2004 - a plain weight matrix
+    if is_cell(axes[-1]) or len(call.shape(1)) != 2:
         return Misfit("it sums over cells")
     return _each_cell(call, axes)
 
@@ -142,7 +144,7 @@ def _gemm(call: Call) -> Answer:
     axes = call.spots[0].axes
     if not call.only_first() or call.attr("transA", 0) or is_cell(axes[1]):
         return Misfit("it sums over cells")
-    if len(call.terms) > 2 and _varies(call.shape(2), axes):  # noqa: PLR2004 - the bias
+    if len(call.terms) > 2 and _varies(call.shape(2), axes):
         return Misfit("its bias differs between cells")
     return _each_cell(call, axes)
 
@@ -161,7 +163,7 @@ def _normalising(call: Call) -> Answer:
 def _reaches_on(call: Call) -> bool:
     """Whether the operator couples its axis and all that follow."""
     softmax = call.node.op in {"Softmax", "LogSoftmax", "Hardmax"}
-    return call.walk.model.opset < 13 if softmax else call.node.op != "LpNormalization"  # noqa: PLR2004
+    return call.walk.model.opset < 13 if softmax else str(call.node.op) != "LpNormalization"
 
 
 @carries(SPOT, *SELECTING)
@@ -293,10 +295,8 @@ def _cells_to_masks(call: Call, value: gs.Tensor, cells: tuple[int, ...]) -> Sta
     """The cell axes of ``value`` become the mask axis, with lengths 1 around it where the result keeps them."""
     shape = call.static_result()
     kept = len(shape) == len(call.shape(0))
-    if kept and cells[-1] == len(shape) - 1:
-        axis = len(shape)  # b c h w -> b c 1 1 n
-    else:
-        axis = cells[0]
+    at_end = kept and cells[-1] == len(shape) - 1
+    axis = len(shape) if at_end else cells[0]  # b c h w -> b c 1 1 n; b h w c -> b n 1 1 c
     lengths: list[Size] = [-1 if size is None else size for size in shape]
     if lengths.count(-1) > 1:
         return Misfit("more than the batch is dynamic")

@@ -98,7 +98,7 @@ def _batch_normalization(call: Call) -> Answer:
 @carries(STACKED, "Resize", "Upsample")
 def _resize(call: Call) -> Answer:
     """Masks are more images, if the batch keeps its length."""
-    by_size = len(call.node.inputs) > 3 and bool(call.node.inputs[3].name)  # noqa: PLR2004 - the input `sizes`
+    by_size = len(call.node.inputs) > 3 and bool(call.node.inputs[3].name)
     if not call.only_first() or by_size or call.attr("axes"):
         return Misfit("it names the length of the batch")
     return _on_rows(call)
@@ -224,7 +224,7 @@ def _slice(call: Call) -> Answer:
         return call.stacked(call.replay(value, axes=[axis % rank + 1 for axis in axes]), 0)
     inputs = list(call.node.inputs)
     named = call.constant(3)
-    if named is None and len(inputs) > 3 and inputs[3].name:  # noqa: PLR2004 - the input `axes`
+    if named is None and len(inputs) > 3 and inputs[3].name:
         return Misfit("its axes are no constant")
     axes = range(call.shape(1)[0]) if named is None else named.ravel().tolist()
     shifted = call.branch.constant([axis % rank + 1 for axis in axes], inputs[1].dtype or np.int64, hint="axes")
@@ -236,7 +236,7 @@ def _pad(call: Call) -> Answer:
     """No padding along the mask axis."""
     given = call.attr("pads")
     pads = given if given is not None else call.constant(1)
-    named = len(call.node.inputs) > 3 and bool(call.node.inputs[3].name)  # noqa: PLR2004 - the input `axes`
+    named = len(call.node.inputs) > 3 and bool(call.node.inputs[3].name)
     if pads is None or named or not call.only_first():
         return Misfit("its padding is no constant")
     value, rank = call.stacker.front(call.stack(0)), len(call.shape(0))
@@ -250,9 +250,9 @@ def _pad(call: Call) -> Answer:
 def _matmul(call: Call) -> Answer:
     """Matrix products broadcast over leading axes, the masks among them."""
     ranks = [len(call.shape(0)), len(call.shape(1))]
-    if min(ranks) < 2:  # noqa: PLR2004 - a vector operand takes part in another way
+    if min(ranks) < 2:
         return Misfit("an operand is a vector")
-    weights = isinstance(call.terms[1], Shared) and ranks[1] == 2  # noqa: PLR2004
+    weights = isinstance(call.terms[1], Shared) and ranks[1] == 2
     if weights and call.stack(0).axis is None:
         return _on_rows(call)
     values: list[gs.Tensor] = []
@@ -268,6 +268,6 @@ def _gemm(call: Call) -> Answer:
     """Masks are more rows."""
     if not call.only_first() or call.attr("transA", 0):
         return Misfit("its weights depend on the mask")
-    if len(call.terms) > 2 and len(call.shape(2)) == 2 and call.static(2)[0] != 1:  # noqa: PLR2004 - the bias
+    if len(call.terms) > 2 and len(call.shape(2)) == 2 and call.static(2)[0] != 1:
         return Misfit("its bias differs between images")
     return _on_rows(call)

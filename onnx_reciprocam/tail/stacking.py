@@ -74,7 +74,7 @@ class Stacker:
         if cell_axes(axes) == (i,):
             return self.count
         labels = {factor.label for factor in axis}
-        if len(cell_axes(axes)) != 2 or len(labels) != 1:  # noqa: PLR2004 - height and width, each whole
+        if len(cell_axes(axes)) != 2 or len(labels) != 1:
             self._need_static("a map cut into windows")
         return self.height if labels == {"h"} else self.width
 

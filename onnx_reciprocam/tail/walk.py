@@ -21,11 +21,12 @@ from onnx_reciprocam.tail.stacking import Stacker
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph import Branch, Model, Shapes, Size
+    from onnx_reciprocam.tail.registry import Rule
     from onnx_reciprocam.tail.terms import StaticShape, Term
 
 
@@ -61,7 +62,7 @@ class Walk:
     """
 
     def __init__(
-        self, model: Model, shapes: Shapes, branch: Branch, target: gs.Tensor, grid: tuple[Size, Size], copies: int
+        self, model: Model, shapes: Shapes, branch: Branch, target: gs.Tensor, *, grid: tuple[Size, Size], copies: int
     ) -> None:
         self.model, self.shapes, self.branch, self.target, self.copies = model, shapes, branch, target, copies
         self.stacker = Stacker(branch, *grid)
@@ -137,13 +138,13 @@ class Walk:
         return self.shapes.static(tensor.name) if tensor.name in self.shapes.seen else tuple(tensor.shape)
 
 
-def _try(table: dict[str, object], call: Call) -> tuple[str, Sequence[Term] | None]:
+def _try(table: Mapping[str, Rule], call: Call) -> tuple[str, Sequence[Term] | None]:
     """The answer of the table's rule, or why there is none."""
     key = operator(call.node)
     rule = table.get(key)
     if rule is None:
         return f"no rule for {key}", None
-    answer = rule(call)  # type: ignore[operator]
+    answer = rule(call)
     if isinstance(answer, Misfit):
         return answer.reason, None
     return "", [answer] if isinstance(answer, Shared | Spot | Stacked) else answer

@@ -1,0 +1,41 @@
+"""All commands under one roof."""
+
+from __future__ import annotations
+
+import typer
+
+import onnx_reciprocam
+
+from .demo import demo
+from .explain import explain
+from .inspect import inspect
+from .rewrite import rewrite
+from .strip import strip
+from .verify import verify
+
+app = typer.Typer(
+    name="onnx-reciprocam",
+    help="Saliency maps inside your .onnx: one session.run returns predictions and why.\n\n"
+    "Start with: onnx-reciprocam inspect MODEL.onnx, then rewrite, then explain.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(onnx_reciprocam.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    version: bool = typer.Option(False, "--version", callback=lambda value: _version(wanted=value), help="Show it."),
+) -> None:
+    pass
+
+
+for command in (inspect, rewrite, explain, verify, strip, demo):
+    app.command()(command)

@@ -1,0 +1,51 @@
+"""What a rewritten file says of itself, checked to be words that this release knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx_reciprocam.contract import ClassChoice, Contract, Mask, Normalize, Score, Upsample, is_rewritten
+from onnx_reciprocam.errors import AlreadyRewrittenError, MetadataError, UnsupportedModelError
+from onnx_reciprocam.verification.cut import trailing_activation
+from onnx_reciprocam.verification.outcome import Check
+
+if TYPE_CHECKING:
+    from onnx_reciprocam.verification.loading import Model
+
+
+def check_activation(original: Model, contract: Contract) -> Check:
+    """Whether the metadata says rightly what made the explained output."""
+    node = trailing_activation(original.proto.graph, contract.outputs["score"])
+    found = node.op_type.lower() if node is not None else "none"
+    if found != contract.activation:
+        return Check("activation", False, f"the metadata says {contract.activation!r}, the original has {found!r}")
+    return Check("activation", True, found)
+
+
+def read_contract(explained: Model, original: Model) -> Contract:
+    """The rewritten file's metadata.
+
+    Raises:
+        NotRewrittenError: ``explained`` is a plain model.
+        AlreadyRewrittenError: ``original`` is none.
+        MetadataError: The metadata is damaged.
+        UnsupportedModelError: The method has no naive explanation here.
+    """
+    contract = Contract.from_metadata(explained.metadata, explained.name)
+    if is_rewritten(original.metadata):
+        raise AlreadyRewrittenError(original.name)
+    try:
+        Mask(contract.mask), Score(contract.score), Normalize(contract.normalize), Upsample(contract.upsample)
+        classes = ClassChoice.parse(contract.classes)
+    except ValueError as error:
+        raise MetadataError(explained.name, str(error)) from error
+    needed_outputs = {"score", "saliency"} | (set() if classes.kind == "all" else {"saliency_classes"})
+    needed_inputs = {"image"} | ({"saliency_class_ids"} if classes.kind == "input" else set())
+    missing = [*(needed_outputs - set(contract.outputs)), *(needed_inputs - set(contract.inputs))]
+    if missing:
+        raise MetadataError(explained.name, f"it names no {' and no '.join(sorted(missing))}")
+    if contract.method != "reciprocam":
+        raise UnsupportedModelError(
+            f"the method {contract.method!r} has no naive explanation", "verify knows reciprocam."
+        )
+    return contract

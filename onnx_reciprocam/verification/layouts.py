@@ -1,0 +1,106 @@
+"""The target's axes: from the layout that the metadata records to ``[B, C, H, W]`` and back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnx_reciprocam.errors import ShapeMismatchError, UnsupportedModelError
+from onnx_reciprocam.masks import KERNEL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TOKENS = re.compile(r"(?:([1-9][0-9]*)\+)?hw")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where batch, channels and cells stand.
+
+    Args:
+        text: As einops writes it: ``b c h w``, ``b h w c``, ``b 1+hw c``, in any order.
+        order: Axes in the order ``b c h w``, or ``b c`` and the tokens.
+        aux: Tokens before the patches, which every mask keeps.
+        grid: Cells down and across where the metadata has them.
+    """
+
+    text: str
+    order: tuple[int, ...]
+    aux: int
+    grid: tuple[int | None, int | None]
+
+    @classmethod
+    def parse(cls, text: str, grid: tuple[int | None, int | None]) -> Layout:
+        """Read the layout.
+
+        Raises:
+            UnsupportedModelError: It is none that has a naive explanation here, or tokens have no known grid.
+        """
+        axes = text.split()
+        if sorted(axes) == ["b", "c", "h", "w"]:
+            return cls(text, tuple(axes.index(axis) for axis in "bchw"), 0, grid)
+        tokens = [match for axis in axes if (match := _TOKENS.fullmatch(axis))]
+        if sorted({*axes} - {match[0] for match in tokens}) != ["b", "c"] or len(axes) != 3 or len(tokens) != 1:
+            remedy = "verify knows b c h w, b h w c and tokens such as b 1+hw c, in any order."
+            raise UnsupportedModelError(f"the metadata has the layout {text!r}", remedy)
+        if None in grid:
+            raise UnsupportedModelError(f"the layout {text!r} has no known grid", "Rewrite the original model again.")
+        return cls(text, tuple(axes.index(axis) for axis in ("b", "c", tokens[0][0])), int(tokens[0][1] or 0), grid)
+
+    def cells(self, features: NDArray[Any]) -> NDArray[Any]:
+        """``[B, C, H, W]``, without the aux tokens.
+
+        Raises:
+            ShapeMismatchError: The features do not have this layout or grid.
+        """
+        if features.ndim != len(self.order):
+            raise ShapeMismatchError("the target", features.shape, self.text.split())
+        moved = features.transpose(self.order)
+        if len(self.order) == 3:
+            height, width = (side or 0 for side in self.grid)
+            if moved.shape[2] != self.aux + height * width:
+                raise ShapeMismatchError(f"the target ({self.text})", features.shape, [f"grid {height}x{width}"])
+            moved = moved[..., self.aux :].reshape(*moved.shape[:2], height, width)
+        if any(known not in {None, side} for known, side in zip(self.grid, moved.shape[2:], strict=True)):
+            raise ShapeMismatchError("the target's grid", moved.shape[2:], [side or "any" for side in self.grid])
+        return moved
+
+    def features(self, cells: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
+        """The target's own axes again, with the aux tokens of ``original``."""
+        if len(self.order) == 3:
+            aux = original.transpose(self.order)[..., : self.aux]
+            cells = np.concatenate([aux, cells.reshape(*cells.shape[:2], -1)], axis=-1)
+        return np.ascontiguousarray(cells.transpose(np.argsort(self.order)))
+
+
+def masked_copy(features: NDArray[Any], mask: str, cell: int) -> NDArray[Any]:
+    """The features under the mask of one cell.
+
+    Args:
+        features: ``[B, C, H, W]``.
+        mask: ``pixel``, ``gaussian`` or ``replicated``.
+        cell: Row by row from the top left, in [0, H*W).
+
+    Returns:
+        ``[B, C, H, W]``, zero where the mask is.
+
+    Source:
+        arXiv:2209.14074, section 3; arXiv:2310.02588, section 3.2; the authors' code for ``replicated``.
+    """
+    height, width = features.shape[2:]
+    row, column = divmod(cell, width)
+    masked = np.zeros_like(features)
+    if mask == "pixel":
+        masked[:, :, row, column] = features[:, :, row, column]
+        return masked
+    for down, right in product((-1, 0, 1), repeat=2):
+        y, x = row + down, column + right
+        if 0 <= y < height and 0 <= x < width:
+            source = features[:, :, row, column] if mask == "replicated" else features[:, :, y, x]
+            masked[:, :, y, x] = KERNEL[1 + down, 1 + right] * source
+    return masked

@@ -1,0 +1,134 @@
+"""The naive explanation: the tail, run once per masked cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from onnx_reciprocam.errors import NodeNotFoundError, OutputError
+from onnx_reciprocam.verification import cut
+from onnx_reciprocam.verification.layouts import Layout, masked_copy
+from onnx_reciprocam.verification.loading import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from onnx_reciprocam.contract import Contract
+    from onnx_reciprocam.verification.running import Feeds, Runtime
+
+_EPSILON = {"tensor(float16)": 2.0**-10, "tensor(bfloat16)": 2.0**-7}
+
+
+@dataclass(frozen=True)
+class NaiveMaps:
+    """Scores under the masks.
+
+    Args:
+        scores: ``[B, K, len(cells)]``, float64, of the wanted classes.
+        cells: Cells that were run, in order.
+        grid: ``(H, W)``.
+        peak: ``[B]``, the largest absolute score of any class under any mask.
+        epsilon: Relative precision of the target's type where it is below float32's, else 0.
+    """
+
+    scores: NDArray[np.float64]
+    cells: NDArray[np.int64]
+    grid: tuple[int, int]
+    peak: NDArray[np.float64]
+    epsilon: float
+
+
+class Naive:
+    """The original model, cut at the target.
+
+    Args:
+        original: The model.
+        contract: What the rewritten file says of itself.
+        runtime: How sessions are made.
+
+    Raises:
+        NodeNotFoundError, UnsupportedModelError, VerificationError: It cannot be cut there.
+    """
+
+    def __init__(self, original: Model, contract: Contract, runtime: Runtime) -> None:
+        proto, target = original.proto, contract.target
+        known = [name for node in proto.graph.node for name in node.output]
+        known += [value.name for value in proto.graph.input]
+        if target not in known:
+            raise NodeNotFoundError(target, known)
+        self._contract = contract
+        self._layout = Layout.parse(contract.layout, contract.grid)
+        self._score, self._add_softmax = cut.score_tensor(proto.graph, contract.outputs["score"], contract.score)
+        self._kind, self._head, self._features = self._open_head(original, target, runtime)
+        part, self._fed = cut.tail(proto, target, self._score, self._kind)
+        self._tail = runtime.open(_part_of(original, part, "tail"))
+
+    @staticmethod
+    def _open_head(original: Model, target: str, runtime: Runtime) -> tuple[str, Any, str]:
+        part, name = cut.head(original.proto, target)
+        head = runtime.open(_part_of(original, part, "head"))
+        kind = head.outputs[name].kind
+        if kind == "tensor(bfloat16)":
+            part, name = cut.head(original.proto, target, kind)
+            head = runtime.open(_part_of(original, part, "head"))
+        return kind, head, name
+
+    def features(self, feeds: Feeds) -> NDArray[Any]:
+        """The target on these inputs, in its own layout."""
+        features: NDArray[Any] = self._head.run(feeds)[self._features]
+        return features
+
+    def grid(self, features: NDArray[Any]) -> tuple[int, int]:
+        """Cells down and across."""
+        height, width = self._layout.cells(features).shape[2:]
+        return height, width
+
+    def maps(
+        self, feeds: Feeds, features: NDArray[Any], classes: NDArray[np.int64], cells: NDArray[np.int64]
+    ) -> NaiveMaps:
+        """Run the tail once per cell, each time with the model's own batch.
+
+        Args:
+            feeds: The model's inputs, for a tail that reads them too.
+            features: The target on them.
+            classes: ``[B, K]``, the classes to keep.
+            cells: The cells to run.
+        """
+        unmasked = self._layout.cells(features)
+        scores = np.empty((*classes.shape, len(cells)))
+        peak = np.zeros(len(classes))
+        for position, cell in enumerate(cells):
+            masked = masked_copy(unmasked, self._contract.mask, int(cell))
+            raw = self._tail.run({**feeds, self._fed: self._layout.features(masked, features)})[self._score]
+            every = self._finished(by_class(raw, len(classes), self._score))
+            scores[..., position] = np.take_along_axis(every, classes, axis=1)
+            peak = np.maximum(peak, np.abs(every).max(axis=1))
+        return NaiveMaps(scores, cells, self.grid(features), peak, _EPSILON.get(self._kind, 0.0))
+
+    def _finished(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._add_softmax:
+            return scores
+        if scores.shape[1] == 1:
+            return 1 / (1 + np.exp(-scores))
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+
+def by_class(scores: NDArray[Any], batch: int, name: str) -> NDArray[np.float64]:
+    """``[B, classes]`` from that, ``[B, classes, 1, 1]`` or, for one image, ``[classes]``.
+
+    Raises:
+        OutputError: The scores have another shape.
+    """
+    has_batch = scores.shape[:1] == (batch,)
+    sides = scores.shape[1:] if has_batch else scores.shape
+    if not (has_batch or batch == 1) or sum(side > 1 for side in sides) > 1:
+        raise OutputError(name, f"shape {scores.shape} is no row of class scores for each of {batch} images.")
+    return scores.reshape(batch, -1).astype(np.float64)
+
+
+def _part_of(original: Model, part: Any, title: str) -> Model:
+    return Model(f"{original.name} ({title})", part, part.SerializeToString(), original.file)
