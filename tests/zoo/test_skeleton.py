@@ -16,7 +16,7 @@ ALL = [pytest.param(*entry, id=".".join(entry)) for entry in names()]
 QUICK = [
     pytest.param(name, exporter, id=f"{name}.{exporter}")
     for name, exporter in names()
-    if name in {"mobilenet_v3_small", "resnet18", "squeezenet1_1"} and exporter in {"ts1", "dynamon"}
+    if name in {"mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0"} and exporter in {"ts1", "dynamon"}
 ]
 LARGEST_FILE = 40_000
 SOURCE_PATH = re.compile(rb"\.py\b|-packages|/(home|opt|tmp|usr|var)/")
@@ -104,5 +104,5 @@ def _run(model: onnx.ModelProto, feeds: dict[str, Float32]) -> Float32:
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
+    options.intra_op_num_threads = 1  # idle threads spin, and tests run side by side
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
