@@ -139,6 +139,7 @@ def load(source: ModelSource) -> Model:
 
     Raises:
         ModelFileError: It is missing, unreadable, no ONNX, or fails onnx's checker.
+        UnsupportedModelError: Its opset is too old, or external files hold more than initializers.
     """
     if isinstance(source, onnx.ModelProto):
         name, folder, data = "the model", None, None
@@ -148,7 +149,7 @@ def load(source: ModelSource) -> Model:
         proto = _parse(source, name)
     else:
         path = Path(source)
-        name, folder = str(path), path.resolve().parent
+        name, folder = str(path), path.absolute().parent
         data = _read(path)
         proto = _parse(data, name)
     _check(proto, None if folder is None else Path(name), name)
@@ -181,6 +182,11 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
 def _check(proto: onnx.ModelProto, path: Path | None, name: str) -> None:
     for tensor in _external(proto):
         _external_path(tensor, path.parent if path else None, name)
+    if (node := next(_nodes_with_external_values(proto.graph), None)) is not None:
+        raise UnsupportedModelError(
+            f"{name} keeps the value of {node.op_type} {node.name or node.output[0]!r} in an external file",
+            "Take it in, only initializers may be outside: onnx.save(onnx.load(MODEL), NEW)",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -194,9 +200,20 @@ def _external(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     return (tensor for tensor in proto.graph.initializer if uses_external_data(tensor))
 
 
+def _nodes_with_external_values(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in graph.node:
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _nodes_with_external_values(subgraph)
+                if any(map(uses_external_data, subgraph.initializer)):
+                    yield node
+            if any(map(uses_external_data, (attribute.t, *attribute.tensors))):
+                yield node
+
+
 def location(tensor: onnx.TensorProto) -> str:
-    """The file, relative to the model's folder, that holds an external tensor."""
-    return str(next(entry.value for entry in tensor.external_data if entry.key == "location"))
+    """The file, relative to the model's folder, that holds an external tensor; empty where none is named."""
+    return str(next((entry.value for entry in tensor.external_data if entry.key == "location"), ""))
 
 
 def _external_path(tensor: onnx.TensorProto, folder: Path | None, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from onnx_reciprocam.errors import WriteError
 from onnx_reciprocam.graph.model import location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import onnx
 
@@ -26,14 +27,24 @@ def check_writable(path: Path, *, overwrite: bool) -> None:
     Raises:
         WriteError: The file exists and may not be replaced, or its folder is missing or read-only.
     """
+    try:
+        problem = _obstacle(path, overwrite=overwrite)
+    except OSError as error:  # a name too long, a folder that may not be entered
+        problem = f"{error.strerror}."
+    if problem:
+        raise WriteError(str(path), problem)
+
+
+def _obstacle(path: Path, *, overwrite: bool) -> str:
     if path.is_dir():
-        raise WriteError(str(path), "it is a folder; name a file.")
+        return "it is a folder; name a file."
+    if path.exists() and not path.is_file():
+        return "it is a device or a pipe; name a file."
     if path.exists() and not overwrite:
-        raise WriteError(str(path), "it exists. Replace it with --overwrite, or name another file.")
+        return "it exists. Replace it with --overwrite, or name another file."
     if not path.parent.is_dir():
-        raise WriteError(str(path), f"no folder {str(path.parent)!r}; make it first.")
-    if not os.access(path.parent, os.W_OK):
-        raise WriteError(str(path), "no permission to write in its folder.")
+        return f"no folder {str(path.parent)!r}; make it first."
+    return "" if os.access(path.parent, os.W_OK) else "no permission to write in its folder."
 
 
 def save(model: onnx.ModelProto, path: Path, *, source_folder: Path | None = None, overwrite: bool = False) -> None:
@@ -46,18 +57,31 @@ def save(model: onnx.ModelProto, path: Path, *, source_folder: Path | None = Non
         overwrite: Replace an existing file.
 
     Raises:
-        WriteError: It exists, or cannot be written (permission, no space).
+        WriteError: It or a data file beside it exists, or cannot be written (permission, no space).
     """
-    check_writable(path, overwrite=overwrite)
-    external = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
-    renamed = {name: f"{path.name}.data{i or ''}" for i, name in enumerate(sorted({location(t) for t in external}))}
-    with _staged(path, [path.parent / name for name in renamed.values()]) as (staged, staged_data):
-        for name, copy in zip(renamed, staged_data, strict=True):
-            shutil.copyfile((source_folder or Path()) / name, copy)
-        for tensor in external:
-            entry = next(entry for entry in tensor.external_data if entry.key == "location")
-            entry.value = renamed[entry.value]
-        staged.write_bytes(model.SerializeToString())
+    files = sorted({location(tensor) for tensor in _external(model)})
+    copies = {name: path.parent / f"{path.name}.data{i or ''}" for i, name in enumerate(files)}
+    for file in (path, *copies.values()):
+        check_writable(file, overwrite=overwrite)
+    with _staged(path, list(copies.values())) as (staged, staged_data):
+        for name, staged_copy in zip(files, staged_data, strict=True):
+            shutil.copyfile((source_folder or Path()) / name, staged_copy)
+        staged.write_bytes(_relocated(model, {name: file.name for name, file in copies.items()}).SerializeToString())
+
+
+def _external(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    return (tensor for tensor in model.graph.initializer if uses_external_data(tensor))
+
+
+def _relocated(model: onnx.ModelProto, moved: Mapping[str, str]) -> onnx.ModelProto:
+    """A copy whose external data lie elsewhere; the model itself where it has none."""
+    if not moved:
+        return model
+    result = copy.deepcopy(model)
+    for tensor in _external(result):
+        entry = next(entry for entry in tensor.external_data if entry.key == "location")
+        entry.value = moved[entry.value]
+    return result
 
 
 @contextmanager

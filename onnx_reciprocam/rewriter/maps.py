@@ -53,5 +53,6 @@ def _upsample(branch: Branch, maps: gs.Tensor, pixels: Sequence[Size]) -> gs.Ten
         )
     shape = branch.op("Shape", maps)
     sizes = branch.concat([branch.slice(shape, 0, 2, 0), branch.vector(pixels)], 0)
-    empty = gs.Variable.empty()
+    # opset 11 and 12 want these inputs, if only as empty lists
+    empty = gs.Variable.empty() if branch.opset > 12 else branch.constant([], np.float32, hint="empty")
     return branch.op("Resize", maps, empty, empty, sizes, mode="linear", coordinate_transformation_mode="half_pixel")

@@ -129,16 +129,28 @@ class Network:
             return known[tensor.name]
         nearest = self._nearest(tensor.name)
         if tensor.name not in self._dominators:
-            path = bypass(self.model.graph.nodes, self._image_names, self.scores.logits.name, tensor.name)
-            raise BypassedTargetError(name, path, nearest)
+            raise BypassedTargetError(name, self._detour(tensor.name), nearest)
         raise NoCellsError(name, self.shapes.static(tensor.name), nearest)
+
+    def _detour(self, name: str) -> list[str]:
+        """The stretch of a path past ``name`` from the last tensor that all paths share before it to the next."""
+        path = bypass(self.model.graph.nodes, self._image_names, self.scores.logits.name, name)
+        shared = [i for i, step in enumerate(path) if step in self._dominators]
+        place = self._order.get(name, -1)
+        start = max((i for i in shared if self._order.get(path[i], -1) <= place), default=0)
+        end = min((i for i in shared if i > start), default=len(path) - 1)
+        return path[start : end + 1]
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        """Where in the file each tensor is made."""
+        return {tensor.name: i for i, node in enumerate(self.model.graph.nodes) for tensor in node.outputs}
 
     def _nearest(self, name: str) -> list[str]:
         """The last target before ``name`` in the file's order and the first behind it."""
-        order = {tensor.name: i for i, node in enumerate(self.model.graph.nodes) for tensor in node.outputs}
-        place = order.get(name, -1)
-        before = [target.node for target in self.targets if order[target.tensor.name] < place]
-        behind = [target.node for target in self.targets if order[target.tensor.name] > place]
+        place = self._order.get(name, -1)
+        before = [target.node for target in self.targets if self._order[target.tensor.name] < place]
+        behind = [target.node for target in self.targets if self._order[target.tensor.name] > place]
         return [*before[-1:], *behind[:1]]
 
     @property

@@ -19,7 +19,7 @@ from onnx_reciprocam.contract import (
     Score,
     Upsample,
 )
-from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.errors import OptionError, UnsupportedModelError
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
 from onnx_reciprocam.methods.reciprocam import class_scores, masked
@@ -86,7 +86,7 @@ def splice(
 
     Raises:
         OptionError: More classes asked for than there are, or an option that the opset cannot express.
-        UnsupportedModelError: The tail has something that cannot be carried.
+        UnsupportedModelError: The tail has something that cannot be carried, or the file's IR version no toggle.
     """
     splicer = _Splicer(network, target, options)
     graph = splicer.graph(naive=naive)
@@ -177,6 +177,11 @@ class _Splicer:
 
     def _toggled(self, outputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
         """The branch so far behind an ``If`` on :data:`TOGGLE_INPUT`; without it, no maps."""
+        if self.network.model.proto.ir_version < 4:
+            raise UnsupportedModelError(
+                "--toggle has no effect in a file of IR version 3, where callers cannot override a default",
+                "Set ir_version = 4 in the model first, or rewrite without --toggle",
+            )
         explain = self.branch.input(gs.Constant(self.names[TOGGLE_INPUT], np.array(True)))
         self.inputs.append(explain)
         then_outputs = [self.branch.op("Identity", tensor) for tensor in outputs]

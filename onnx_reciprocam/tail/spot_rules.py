@@ -117,8 +117,10 @@ def _conv(call: Call) -> Answer:
     kernel = call.attr("kernel_shape") or call.shape(1)[2:]
     if not call.only_first():
         return Misfit("its weights depend on the mask")
-    if math.prod(kernel) != 1 or not _in_place(call) or is_cell(axes[0]) or is_cell(axes[1]):
+    if math.prod(kernel) != 1 or is_cell(axes[0]) or is_cell(axes[1]):
         return Misfit(f"a {'x'.join(map(str, kernel))} convolution mixes neighbouring cells")
+    if not _in_place(call):
+        return Misfit("its stride or padding changes the grid")
     return _each_cell(call, axes)
 
 

@@ -17,6 +17,7 @@ from onnx_reciprocam.tail.terms import Shared, Spot, Stacked
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
+    from numpy.typing import NDArray
 
     from onnx_reciprocam.graph import Branch, Size
     from onnx_reciprocam.tail.axes import Axes
@@ -42,10 +43,16 @@ class Stacker:
     def widen(self, term: Spot, shape: StaticShape) -> Stacked:
         """``Where(mask, own, rest)`` for every mask: ``[N, *shape]``."""
         if term.own.name not in self._widened:
-            rest = self.branch.constant(term.rest, term.rest.dtype, hint="rest")
-            value = self.branch.where(self.selector(term.axes), term.own, rest)
+            value = self._chosen(self.selector(term.axes), term.own, term.rest)
             self._widened[term.own.name] = Stacked(value, 0, shape)
         return self._widened[term.own.name]
+
+    def _chosen(self, mask: gs.Tensor, own: gs.Tensor, rest: NDArray[np.generic]) -> gs.Tensor:
+        """``Where(mask, own, rest)``; whole numbers and truth values as int64: onnxruntime chooses no narrower ones."""
+        if rest.dtype.kind not in "biu":
+            return self.branch.where(mask, own, self.branch.constant(rest, rest.dtype, hint="rest"))
+        resting = self.branch.constant(rest, np.int64, hint="rest")
+        return self.branch.cast(self.branch.where(mask, self.branch.cast(own, np.int64), resting), rest.dtype)
 
     def selector(self, axes: Axes) -> gs.Tensor:
         """The pixel masks, bool ``[N, *axes]`` with length 1 on every axis without cells."""

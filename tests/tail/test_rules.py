@@ -1,0 +1,75 @@
+"""Every rule of the walk against running every masked copy: somebody else's slow way."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import cell_cases
+import elementwise_cases
+import pooling_cases
+import pytest
+import shape_cases
+from bare_tail import Tail
+from carried import assert_same, carry, naive, start_masked, start_stacked
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnx_reciprocam.tail.registry import SPOT, STACKED
+
+if TYPE_CHECKING:
+    from carried import Carried
+    from case import Case, Outcome
+    from hypothesis.strategies import DataObject
+
+CASES: list[Case] = [*elementwise_cases.CASES, *cell_cases.CASES, *shape_cases.CASES, *pooling_cases.CASES]
+BATCHES = {"one": (1, ""), "three": (3, ""), "any": (3, "b")}
+VERSIONED = [pytest.param(case, opset, id=f"{case}-{opset}") for case in CASES for opset in case.opsets and case.known_opsets or (None,)]
+
+
+def draw_tail(case: Case, opset: int | None, data: DataObject) -> Tail:
+    """Features to put the case behind: their batch, grid of at least two cells, and channels."""
+    batch, dynamic = BATCHES[data.draw(st.sampled_from(case.batch), "batch")]
+    sides = st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda grid: grid != (1, 1))
+    height, width = data.draw(sides, "grid")
+    channels = data.draw(st.sampled_from([1, 2, 3, 4]), "channels")
+    version = opset or data.draw(st.sampled_from(case.known_opsets), "opset")
+    sizes = {"b": batch, "c": channels, "h": height, "w": width}
+    return Tail(version, case.layout, sizes, dynamic=dynamic, seed=data.draw(st.integers(0, 99), "seed"))
+
+
+def built(case: Case, tail: Tail, data: DataObject) -> list[str]:
+    outputs = case.build(tail, data)
+    return [outputs] if isinstance(outputs, str) else outputs
+
+
+def assert_outcome(carried: Carried, wanted: Outcome) -> None:
+    term, reason = carried.kind
+    assert (term, bool(reason)) == (wanted.term, bool(wanted.widened)), reason
+    assert re.fullmatch(wanted.widened, reason)
+
+
+@pytest.mark.parametrize(("case", "opset"), VERSIONED)
+@given(data=st.data())
+def test_spot_rule_equals_running_every_masked_copy(case: Case, opset: int | None, data: DataObject) -> None:
+    tail = draw_tail(case, opset, data)
+    outputs = built(case, tail, data)
+    carried = carry(tail, outputs, start_masked(tail))
+    assert_outcome(carried, case.spot)
+    assert_same(carried.run(), naive(tail, outputs))
+
+
+@pytest.mark.parametrize(("case", "opset"), VERSIONED)
+@given(data=st.data())
+def test_stacked_rule_equals_running_every_masked_copy(case: Case, opset: int | None, data: DataObject) -> None:
+    tail = draw_tail(case, opset, data)
+    outputs = built(case, tail, data)
+    place = data.draw(st.sampled_from([None, *range(len(tail.shape) + 1)]), "mask axis")
+    carried = carry(tail, outputs, start_stacked(tail, place))
+    assert_outcome(carried, case.stacked)
+    assert_same(carried.run(), naive(tail, outputs))
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case.op for case in CASES if case.spot.ruled} == set(SPOT)
+    assert {case.op for case in CASES if case.stacked.ruled} == set(STACKED)

@@ -1,0 +1,52 @@
+"""Graphs as PyTorch's exporters write them: explained, and equal to the naive explanation."""
+
+from __future__ import annotations
+
+import pytest
+from skeleton import load, names
+
+import onnx_reciprocam as rc
+
+QUICK = [("shufflenet_v2_x1_0", "ts1"), ("mobilenet_v3_small", "tsn"), ("resnet18", "dynamo1"), ("resnet18", "dynamon")]
+"""One of each exporter, small enough for every run."""
+KILOBYTES_64 = 64 * 1024
+
+
+def check(name: str, exporter: str, *, cells: int | None = None, **options: str) -> None:
+    plain = load(name, exporter)
+    explained = rc.rewrite(plain, **options)
+    found = rc.verify(explained, plain, batches=(1, 2, 5), cells=cells)
+    assert found.passed, found
+    assert found.flat == 0, found
+    assert explained.ByteSize() - plain.ByteSize() <= max(plain.ByteSize() // 100, KILOBYTES_64)
+
+
+@pytest.mark.parametrize(("name", "exporter"), QUICK)
+def test_every_cell_of_a_small_network(name: str, exporter: str) -> None:
+    check(name, exporter)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "exporter"), names())
+def test_every_network_from_every_exporter(name: str, exporter: str) -> None:
+    check(name, exporter, cells=8, normalize="none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mask", ["gaussian", "replicated"])
+@pytest.mark.parametrize(("name", "exporter"), QUICK)
+def test_the_other_masks(name: str, exporter: str, mask: str) -> None:
+    check(name, exporter, mask=mask)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "exporter", "target"),
+    [
+        ("resnet18", "ts1", "/layer3/layer3.1/relu_1/Relu"),
+        ("mobilenet_v3_small", "ts1", "/features/features.9/features.9.0/Add"),
+        ("densenet121", "ts1", "/features/transition3/pool/AveragePool"),
+    ],
+)
+def test_a_target_in_the_middle(name: str, exporter: str, target: str) -> None:
+    check(name, exporter, cells=6, normalize="none", target=target)
