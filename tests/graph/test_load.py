@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -30,20 +30,13 @@ def check_round_trip(path: Path, folder: Path) -> None:
 
 
 def test_every_model_that_onnx_ships_comes_back_or_is_too_old(tmp_path: Path) -> None:
-    outcomes: Counter[str] = Counter()
     for path in SHIPPED:
         opset = next(entry.version for entry in onnx.load(path).opset_import if entry.domain in {"", "ai.onnx"})
-        try:
+        if opset >= 9:
             check_round_trip(path, tmp_path)
-        except UnsupportedModelError as error:
-            assert OLD.search(str(error)), error
-            assert opset < 9
-            outcomes["too old"] += 1
-        else:
-            assert opset >= 9
-            outcomes["came back"] += 1
-    assert outcomes.total() == len(SHIPPED)
-    assert set(outcomes) == {"too old", "came back"}
+            continue
+        with pytest.raises(UnsupportedModelError, match=OLD):
+            load(path)
 
 
 def check_skeleton(name: str, exporter: str, folder: Path) -> None:
@@ -79,8 +72,6 @@ def test_path_bytes_and_proto_are_one_model(tmp_path: Path) -> None:
 
 
 def test_sha256_is_the_files_own(tmp_path: Path) -> None:
-    import hashlib
-
     proto = onnx.parser.parse_model(TEXT)
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
     assert load(tmp_path / "m.onnx").sha256 == hashlib.sha256((tmp_path / "m.onnx").read_bytes()).hexdigest()
@@ -119,7 +110,7 @@ def test_half_a_download(share: float, tmp_path: Path) -> None:
 def test_an_invalid_graph() -> None:
     model = onnx.parser.parse_model(TEXT)
     model.graph.node[0].input[0] = "nobody"
-    with pytest.raises(ModelFileError, match="fails onnx's checker: .*nobody"):
+    with pytest.raises(ModelFileError, match=r"fails onnx's checker: .*nobody"):
         load(model)
 
 

@@ -98,7 +98,7 @@ def test_types_are_told() -> None:
 
 def test_a_model_that_does_not_run() -> None:
     body = "y = MatMul(x, w)"
-    with pytest.raises(ProbeError, match="does not run in onnxruntime, so its shapes stay unknown: .+"):
+    with pytest.raises(ProbeError, match=r"does not run in onnxruntime, so its shapes stay unknown: .+"):
         probe(load(parsed("(float[b, 3] x) => (float[b, 2] y)", body, w=(300, 2))))
 
 

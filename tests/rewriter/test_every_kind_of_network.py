@@ -142,7 +142,7 @@ def test_more_maps_than_classes_are_refused() -> None:
 
 
 def test_enlarged_maps_need_an_opset_whose_resize_has_half_pixel_centres() -> None:
-    with pytest.raises(OptionError, match="--upsample does not take 'input'.*opset 10"):
+    with pytest.raises(OptionError, match=r"--upsample does not take 'input'.*opset 10"):
         rc.rewrite(Tiny(opset=10).build(), upsample="input")
 
 

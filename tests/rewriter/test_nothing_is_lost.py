@@ -45,7 +45,7 @@ def value_info_of_saliency(model: onnx.ModelProto) -> None:
     model.graph.value_info.append(helper.make_tensor_value_info("saliency", TensorProto.FLOAT, [1]))
 
 
-def annotations(model: onnx.ModelProto) -> None:
+def quantisation(model: onnx.ModelProto) -> None:
     for name, value in (("map.scale", 0.1), ("map.zero", 3.0)):
         model.graph.initializer.append(helper.make_tensor(name, TensorProto.FLOAT, [], [value]))
     note = model.graph.quantization_annotation.add(tensor_name="map")
@@ -103,7 +103,7 @@ def future_fields(model: onnx.ModelProto) -> None:
         metadata,
         node_metadata,
         value_info,
-        annotations,
+        quantisation,
         local_functions,
         unused_opset,
         sparse_weights,
@@ -255,7 +255,7 @@ def test_a_class_that_does_not_exist_is_refused_by_the_runtime(
 ) -> None:
     session = opened(rc.rewrite(Tiny(opset=opset).build(), classes="input", **options))
     feeds = {"image": np.zeros((1, 3, 6, 8), np.float32), "saliency_class_ids": np.array([[outside]])}
-    with pytest.raises(Exception, match="out of data bounds|Out of range value in index tensor"):
+    with pytest.raises(Exception, match=r"out of data bounds|Out of range value in index tensor"):
         session.run(None, feeds)
 
 

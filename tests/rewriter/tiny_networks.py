@@ -105,7 +105,7 @@ class Tiny:
             last = "image.nchw"
         for layer, stride in enumerate((2, 1)):
             weights = [f"conv{layer}.weight", f"conv{layer}.bias"]
-            sides = {"strides": [stride, stride], "pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+            sides: dict[str, Any] = {"strides": [stride, stride], "pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
             nodes.append(make("Conv", [last, *weights], [f"conv{layer}.out"], f"conv{layer}", **sides))
             last = "map" if layer else "relu0.out"
             nodes.append(make("Relu", [f"conv{layer}.out"], [last], f"relu{layer}"))
@@ -125,7 +125,7 @@ class Tiny:
         else:
             nodes.append(make("Gemm", [last, "fc.weight", "fc.bias"], [steps[0]], "fc", transB=1))
         if self.ending:
-            over = {"axis": 1} if "Softmax" in self.ending else {}
+            over: dict[str, Any] = {"axis": 1} if "Softmax" in self.ending else {}
             nodes.append(make(self.ending, [steps[0]], [steps[1]], "ending", **over))
         if self.half:
             nodes.append(make("Cast", [steps[-2]], ["scores"], "to_single", to=TensorProto.FLOAT))
@@ -148,7 +148,7 @@ class Tiny:
 
 def residual() -> onnx.ModelProto:
     """``stem > [branch0 > branch1] + stem > add > relu > pool > fc``: what lies on the branch is bypassed."""
-    sides = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
+    sides: dict[str, Any] = {"pads": [1, 1, 1, 1], "kernel_shape": [3, 3]}
     nodes = [
         make("Conv", ["image", "w.stem"], ["stem.out"], "stem", strides=[2, 2], **sides),
         make("Conv", ["stem.out", "w.branch0"], ["branch0.out"], "branch0", **sides),
