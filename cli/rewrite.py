@@ -83,12 +83,14 @@ def rewrite(
 def _report(console: Console, spliced: Spliced) -> None:
     kinds = Counter(note.term for note in spliced.notes)
     console.print("Nodes behind the target: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
-    console.print(f"Multiply-adds: plain {spliced.plain_cost / 1e6:,.1f} M, maps {spliced.cost / 1e6:,.1f} M")
+    millions = 1e6 * spliced.batch
+    plain, maps = spliced.plain_cost / millions, spliced.cost / millions
+    console.print(f"Multiply-adds per image: plain {plain:,.1f} M, maps {maps:,.1f} M")
     widened = [note for note in spliced.notes if note.widened]
     if not widened:
         console.print("No node had to be multiplied out.")
         return
     table = Table("node", "operator", "one copy per cell, because", "M", box=None, header_style="bold", pad_edge=False)
     for note in widened:
-        table.add_row(note.node, note.op, note.widened, f"{note.multiply_adds / 1e6:,.1f}")
+        table.add_row(note.node, note.op, note.widened, f"{note.multiply_adds / millions:,.1f}")
     console.print(table)

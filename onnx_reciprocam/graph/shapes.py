@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from onnx_reciprocam.graph.model import Model
 
 Shape = tuple[int, ...]
-BATCH = 2
+BATCH = 5
+"""Fed where the batch is open: a length that networks rarely have, so that it is not mistaken for another."""
 LARGE = 256
 """Numbers above which a constant is a weight, not a shape."""
 ZEROS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT8})

@@ -21,7 +21,7 @@ RESIZE_OPSET = 11
 
 
 def finish(branch: Branch, maps: gs.Tensor, options: RewriteOptions, pixels: Sequence[Size]) -> gs.Tensor:
-    """Upsample to ``pixels`` (if any are given), then normalise.
+    """Normalise, and upsample to ``pixels`` if any are given.
 
     Args:
         branch: Receives the nodes.
@@ -29,9 +29,13 @@ def finish(branch: Branch, maps: gs.Tensor, options: RewriteOptions, pixels: Seq
         options: Say how maps are scaled.
         pixels: Height and width of the picture, or nothing.
     """
-    if pixels:
-        maps = _upsample(branch, maps, pixels)
-    return _minmax(branch, maps) if options.normalize is Normalize.MINMAX else maps
+    scaled = options.normalize is Normalize.MINMAX
+    maps = _minmax(branch, maps) if scaled else maps
+    if not pixels:
+        return maps
+    # scaled before as well as after: rounding would turn an enlarged constant into waves from 0 to 1
+    maps = _upsample(branch, maps, pixels)
+    return _minmax(branch, maps) if scaled else maps
 
 
 def _minmax(branch: Branch, maps: gs.Tensor) -> gs.Tensor:

@@ -155,12 +155,17 @@ class Network:
 
     @property
     def cost(self) -> int:
-        """Multiply-adds of the plain model, for the probed batch."""
+        """Multiply-adds of the plain model for the probed batch, see :attr:`batch`."""
         seen = self.shapes.seen
         return sum(
             multiply_adds(node, lambda tensor: seen.get(tensor.name) or tuple(tensor.shape))
             for node in self.model.graph.nodes
         )
+
+    @property
+    def batch(self) -> int:
+        """How many images the probe ran."""
+        return self.shapes.inputs[self.image.name][0]
 
     def dtype(self, tensor: gs.Tensor) -> np.dtype[np.generic]:
         """The element type of a tensor; float32 where inference does not know."""

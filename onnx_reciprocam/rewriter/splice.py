@@ -45,12 +45,14 @@ class Spliced:
         contract: What its metadata say.
         notes: One per node of the tail: what carrying it cost.
         plain_cost: Multiply-adds of the plain model, for the probed batch.
+        batch: How many images the costs are for.
     """
 
     model: onnx.ModelProto
     contract: Contract
     notes: Sequence[Note]
     plain_cost: int
+    batch: int
 
     @property
     def cost(self) -> int:
@@ -91,7 +93,7 @@ def splice(
     splicer = _Splicer(network, target, options)
     graph = splicer.graph(naive=naive)
     contract = splicer.contract(preprocessing, tuple(labels))
-    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost)
+    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost, network.batch)
 
 
 class _Splicer:

@@ -170,7 +170,8 @@ def _regrouping(call: Call) -> Answer:
         return Misfit("its shape depends on the mask")
     term, before, after = call.stack(0), call.shape(0), call.result()
     shape = call.static_result()
-    if term.axis is None and before[:1] == after[:1] and None not in shape[1:]:
+    same_rows = before[:1] == after[:1] and call.static(0)[:1] == shape[:1]
+    if term.axis is None and same_rows and None not in shape[1:]:
         lengths = [-1, *(size for size in shape[1:] if size is not None)]
         return call.stacked([call.branch.reshape(term.value, lengths)], None)
     place = _place_after(before, after, term.axis) if term.axis else None

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 from tiny_networks import CLASSES, GRID, Tiny, residual
 
 import onnx_reciprocam as rc
@@ -159,3 +161,18 @@ def test_weights_that_are_inputs_stay_inputs(mask: str) -> None:
 def test_a_file_whose_defaults_cannot_be_overridden_has_no_toggle() -> None:
     with pytest.raises(UnsupportedModelError, match="--toggle has no effect in a file of IR version 3"):
         rc.rewrite(Tiny(opset=9, ir_version=3).build(), toggle=True)
+
+
+@pytest.mark.parametrize("upsample", ["none", "input"])
+@pytest.mark.parametrize("value", [0.1, -1e4])
+def test_a_constant_map_is_all_zeros(upsample: str, value: float) -> None:
+    plain = Tiny().build()
+    weights = {tensor.name: tensor for tensor in plain.graph.initializer}
+    for name, fill in (("fc.weight", 0.0), ("fc.bias", value)):
+        array = np.full_like(numpy_helper.to_array(weights[name]), fill)
+        weights[name].CopyFrom(numpy_helper.from_array(array, name))
+    explained = rc.rewrite(plain, upsample=upsample, classes="all").SerializeToString()
+    images = np.random.default_rng(0).standard_normal((2, 3, 6, 8)).astype(np.float32)
+    maps = ort.InferenceSession(explained).run(["saliency"], {"image": images})[0]
+    assert maps.shape[:2] == (2, CLASSES)
+    assert not maps.any()
