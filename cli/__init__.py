@@ -9,11 +9,13 @@ import typer
 from onnx_reciprocam.errors import ReciprocamError
 
 from .app import app
+from .terminal import fail
 
 __all__ = ["app", "main"]
 
 # Its base is the usage error of the click that typer carries or, by version, of the one installed beside it.
 _UsageError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,19 +26,25 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of a call: 0, 1 for a failed check, 2 for a bad call or file, 130 when interrupted."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except ReciprocamError as error:
-        return _fail(str(error), error.exit_code)
-    except _UsageError as error:
-        return _fail(f"{_message(error)} Try: onnx-reciprocam --help", 2)
+        code = int(app(arguments, prog_name="onnx-reciprocam", standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; nothing half-written is left.", 130)
+        code = _INTERRUPTED  # newer versions of typer return it themselves
+    except ReciprocamError as error:
+        fail(str(error))
+        code = error.exit_code
+    except _UsageError as error:
+        fail(_message(error))
+        code = ReciprocamError.exit_code
+    except OSError as error:  # a full disk, a folder for temporary files: out of the command's own hands
+        fail(f"{error.filename or 'the system'}: {error.strerror or error}")
+        code = ReciprocamError.exit_code
+    if code == _INTERRUPTED:
+        fail("interrupted; nothing half-written is left.")
+    return code
 
 
 def _message(error: Exception) -> str:
-    return str(getattr(error, "format_message", lambda: error)())
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the terminal
-    return code
+    """What click says, which is nothing where it has shown the help already, and where to read on."""
+    said = str(getattr(error, "format_message", lambda: error)()) or "no command."
+    path = getattr(getattr(error, "ctx", None), "command_path", "onnx-reciprocam")
+    return f"{said} Try: {path} --help"

@@ -6,6 +6,7 @@ import typer
 
 import onnx_reciprocam
 
+from .bench import bench
 from .demo import demo
 from .explain import explain
 from .inspect import inspect
@@ -16,8 +17,9 @@ from .verify import verify
 app = typer.Typer(
     name="onnx-reciprocam",
     help="Saliency maps inside your .onnx: one session.run returns predictions and why.\n\n"
-    "Start with: onnx-reciprocam inspect MODEL.onnx, then rewrite, then explain.",
+    "Start with: onnx-reciprocam inspect MODEL.onnx, then rewrite, then explain; or with: onnx-reciprocam demo",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -32,10 +34,12 @@ def _version(*, wanted: bool) -> None:
 @app.callback()
 def _main(
     *,
-    version: bool = typer.Option(False, "--version", callback=lambda value: _version(wanted=value), help="Show it."),
+    version: bool = typer.Option(
+        False, "--version", metavar="", is_eager=True, callback=lambda value: _version(wanted=value), help="Show it."
+    ),
 ) -> None:
     pass
 
 
-for command in (inspect, rewrite, explain, verify, strip, demo):
+for command in (inspect, rewrite, explain, verify, strip, bench, demo):
     app.command()(command)

@@ -6,18 +6,20 @@ import importlib.util
 import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
-import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from onnx_reciprocam.errors import MissingPackageError, VerificationError, WriteError
 
 from . import options as shared
+from .folders import check_folder, make_folder
+from .terminal import command, say
 
 if TYPE_CHECKING:
     import onnx
@@ -30,10 +32,8 @@ FILES = ("efficientnet-lite0.onnx", "efficientnet-lite0.explained.onnx", "demo.p
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("-o", "--output-dir", metavar="DIR", help="Where the files go.")] = Path(
-        "reciprocam-demo"
-    ),
     *,
+    folder: shared.Folder = Path("reciprocam-demo"),
     overwrite: shared.Overwrite = False,
 ) -> None:
     """Build a real classifier, rewrite it, verify it, and explain three photos."""
@@ -44,12 +44,12 @@ def demo(
     _verify(console, plain, explained)
     results = _explain(console, explained, photos, folder)
     _draw(sheet, results)
-    _time(console, plain, explained)
-    console.print(f"\nAll three side by side: [bold]{sheet}[/]", soft_wrap=True)
-    console.print("Next, with a picture of your own:", style="bold")
-    console.print(f"  onnx-reciprocam explain {explained} PHOTO.jpg -o {folder}", soft_wrap=True, highlight=False)
-    console.print("or with a model of your own:", style="bold")
-    console.print("  onnx-reciprocam inspect MODEL.onnx", highlight=False)
+    _time(plain, explained)
+    say("\nAll three side by side: ", (str(sheet), "bold"))
+    say(("Next, with a picture of your own:", "bold"))
+    say("  ", command("explain", explained, "PHOTO.jpg", "-o", folder))
+    say(("or with a model of your own:", "bold"))
+    say("  ", command("inspect", "MODEL.onnx"))
 
 
 def _photo(name: str) -> Path:
@@ -61,13 +61,11 @@ def _photo(name: str) -> Path:
 
 def _files(folder: Path, photos: list[Path], *, overwrite: bool) -> list[Path]:
     """The demo's own files, none of them in the way."""
+    check_folder(folder)
     for name in (*FILES, *(f"{photo.stem}.explained.png" for photo in photos)):
         if (folder / name).exists() and not overwrite:
             raise WriteError(str(folder / name), "it exists. Run the demo again with --overwrite, or with -o DIR.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(str(folder), f"{error.strerror}.") from None
+    make_folder(folder)
     return [folder / name for name in FILES]
 
 
@@ -79,7 +77,7 @@ def _build(console: Console, plain: Path, explained: Path, *, overwrite: bool) -
     with console.status("Building EfficientNet-Lite0"):
         model: onnx.ModelProto = efficientnet_lite0()
         save(model, plain, overwrite=overwrite)
-    console.print(f"1. EfficientNet-Lite0 with its ImageNet weights: [bold]{plain}[/]", soft_wrap=True)
+    say("1. EfficientNet-Lite0 with its ImageNet weights: ", (str(plain), "bold"))
     with console.status("Rewriting"):
         rewrite(
             plain,
@@ -89,7 +87,7 @@ def _build(console: Console, plain: Path, explained: Path, *, overwrite: bool) -
             labels=imagenet_labels(),
         )
     grown = explained.stat().st_size - plain.stat().st_size
-    console.print(f"2. The same with maps, {grown / 1024:.0f} KB larger: [bold]{explained}[/]", soft_wrap=True)
+    say(f"2. The same with maps, {grown / 1024:.0f} KB larger: ", (str(explained), "bold"))
 
 
 def _verify(console: Console, plain: Path, explained: Path) -> None:
@@ -99,7 +97,7 @@ def _verify(console: Console, plain: Path, explained: Path) -> None:
         found = verify(explained, plain, batches=(1,))
     if not found.passed:
         raise VerificationError("; ".join(failure.detail for failure in found.failures))
-    console.print("3. Verified: predictions bit-identical, maps equal to the naive explanation")
+    say("3. Verified: predictions bit-identical, maps equal to the naive explanation")
 
 
 def _explain(console: Console, explained: Path, photos: list[Path], folder: Path) -> list[Explanation]:
@@ -107,8 +105,10 @@ def _explain(console: Console, explained: Path, photos: list[Path], folder: Path
 
     session = ExplainedSession(explained)
     results = [session.explain_image(photo) for photo in photos]
-    console.print("4. Explained three photos, each in one session.run:")
-    table = Table("photo", "top classes", f"written to {folder}", box=None, header_style="bold", padding=(0, 2, 0, 1))
+    say("4. Explained three photos, each in one session.run:")
+    table = Table(
+        "photo", "top classes", escape(f"written to {folder}"), box=None, header_style="bold", padding=(0, 2, 0, 1)
+    )
     for photo, result in zip(photos, results, strict=True):
         path = result.save(folder / f"{photo.stem}.explained.png")
         classes = "\n".join(f"{score:6.1%}  {label}" for _, label, score in result.top(3))
@@ -125,7 +125,7 @@ def _draw(sheet: Path, results: list[Explanation]) -> None:
     write_atomically(sheet, visualise.encode(visualise.caption(panels, []), ".png"))
 
 
-def _time(console: Console, plain: Path, explained: Path) -> None:
+def _time(plain: Path, explained: Path) -> None:
     """Medians of interleaved runs on two threads, batch 1."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
@@ -139,4 +139,4 @@ def _time(console: Console, plain: Path, explained: Path) -> None:
             session.run(None, {"image": image})
             times.append(time.perf_counter() - start)
     before, after = (statistics.median(times[2:]) * 1000 for times in seconds)
-    console.print(f"5. Time: plain {before:.1f} ms, with maps {after:.1f} ms ({after / before:.2f}x), median of {RUNS}")
+    say(f"5. Time: plain {before:.1f} ms, with maps {after:.1f} ms ({after / before:.2f}x), median of {RUNS}")

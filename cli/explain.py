@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
@@ -18,20 +19,11 @@ from onnx_reciprocam.contract import ClassChoice
 from onnx_reciprocam.errors import ImageError, NotRewrittenError, OptionError, ReciprocamError, WriteError
 from onnx_reciprocam.runtime import ExplainedSession, Explanation
 
-from .preprocessing import (
-    ColorOption,
-    CropOption,
-    LabelsOption,
-    LayoutOption,
-    MeanOption,
-    ScaleOption,
-    SizeOption,
-    StdOption,
-    read_labels,
-    read_preprocessing,
-)
+from . import options as shared
+from .folders import check_folder, make_folder
+from .preprocessing import read_labels, read_preprocessing
+from .terminal import fail, say
 
-_PLAIN = "For a plain model, which is rewritten on the fly"
 _SHOWN = 3
 """Classes per picture in the table."""
 _ERRORS_ONLY = 3
@@ -46,51 +38,57 @@ class Job(NamedTuple):
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="An explained file, or a plain model.", metavar="MODEL")],
-    images: Annotated[list[Path], typer.Argument(help="JPEG, PNG or WebP pictures.", metavar="IMAGE")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An explained file, or a plain model.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="JPEG, PNG or WebP pictures.")],
     *,
-    folder: Annotated[Path, typer.Option("--output-dir", "-o", metavar="DIR", help="Where the pictures go.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there already.")] = False,
+    folder: shared.Folder,
+    overwrite: shared.Overwrite = False,
     class_id: Annotated[
-        list[int] | None, typer.Option("--class-id", metavar="N", help="Explain this class; may be repeated.")
+        list[int] | None,
+        typer.Option(
+            "--class-id",
+            metavar="N",
+            min=0,
+            help="Explain class N; may be repeated. For plain models, and files rewritten with --classes input.",
+        ),
     ] = None,
-    target: Annotated[str | None, typer.Option(metavar="NAME", help="Node or tensor.", rich_help_panel=_PLAIN)] = None,
-    mask: Annotated[
-        str | None, typer.Option(metavar="MASK", help="pixel, gaussian or replicated.", rich_help_panel=_PLAIN)
-    ] = None,
-    score: Annotated[
-        str | None, typer.Option(metavar="SCORE", help="logit or probability.", rich_help_panel=_PLAIN)
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="WHICH", help="predicted, all or top:K.", rich_help_panel=_PLAIN)
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The scores, among several outputs.", rich_help_panel=_PLAIN)
-    ] = None,
-    size: SizeOption = None,
-    crop: CropOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    scale: ScaleOption = None,
-    color: ColorOption = None,
-    layout: LayoutOption = None,
-    labels: LabelsOption = None,
+    output: shared.Output = None,
+    target: shared.Target = None,
+    method: shared.Method = None,
+    mask: shared.MaskChoice = None,
+    score: shared.ScoreChoice = None,
+    classes: shared.Classes = None,
+    size: shared.Size = None,
+    crop: shared.Crop = None,
+    mean: shared.Mean = None,
+    std: shared.Std = None,
+    scale: shared.Scale = None,
+    color: shared.Color = None,
+    layout: shared.Layout = None,
+    labels: shared.Labels = None,
 ) -> None:
-    """Draw why: for every picture its map, overlay and top classes in one PNG."""
+    """Draw why: for every picture its map, overlay and top classes in one PNG.
+
+    A plain model is rewritten on the fly: --output and the options under Maps are for that. An explained file has \
+settled them.
+    """
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     ids = class_id or []
-    rewriting = {"target": target, "mask": mask, "score": score, "classes": classes, "output": output}
+    rewriting = shared.given(
+        output=output, target=target, method=method, mask=mask, score=score, classes=classes
+    )  # fmt: skip
     prepared = {
         "size": size, "crop": crop, "mean": mean, "std": std, "scale": scale, "color": color, "layout": layout,
     }  # fmt: skip
-    explained = _open(model, {name: value for name, value in rewriting.items() if value is not None}, ids, prepared)
+    explained = _open(model, rewriting, ids, prepared)
     preprocessing = read_preprocessing(explained.contract.preprocessing, **prepared)
     names = read_labels(labels) or explained.labels
     session = ExplainedSession(explained.session, preprocessing=preprocessing, labels=names)
     jobs = _plan(images, folder, _map_count(session, ids), overwrite=overwrite)
     if preprocessing is None:
         Console(stderr=True, soft_wrap=True).print("No preprocessing in the file or the options: ImageNet's is used.")
-    if not _explain_all(session, jobs, ids or None):
+    if failures := _explain_all(session, jobs, ids or None):
+        fail(f"{len(failures)} of {len(jobs)} pictures not explained; {failures[0]}")
         raise typer.Exit(ReciprocamError.exit_code)
 
 
@@ -103,7 +101,8 @@ def _open(
     except NotRewrittenError:
         return _rewrite(model, {"classes": "input"} | rewriting if ids else rewriting, prepared)
     for name, value in rewriting.items():
-        raise OptionError(f"--{name}", value, ("a plain model, and this file is explained already",))
+        word = value.value if isinstance(value, Enum) else value
+        raise OptionError(f"--{name}", str(word), ("a plain model, and this file is explained already",))
     return session
 
 
@@ -122,6 +121,8 @@ def _map_count(session: ExplainedSession, ids: Sequence[int]) -> int:
     choice = ClassChoice.parse(session.contract.classes)
     if choice.kind == "input" and not ids:
         raise OptionError("--class-id", "nothing", ("a class number: this file explains the classes it is told",))
+    if session.class_count is not None and max(ids, default=0) >= session.class_count:
+        raise OptionError("--class-id", str(max(ids)), (f"a class number from 0 to {session.class_count - 1}",))
     if choice.kind != "input" and ids:
         raise OptionError("--class-id", str(ids[0]), (f"nothing: this file explains classes {str(choice)!r}",))
     return len(ids) or (choice.count if choice.kind == "top" and choice.count else 1)
@@ -129,6 +130,7 @@ def _map_count(session: ExplainedSession, ids: Sequence[int]) -> int:
 
 def _plan(images: Sequence[Path], folder: Path, count: int, *, overwrite: bool) -> list[Job]:
     """Settle every file's name, and fail before the first picture rather than after the last."""
+    check_folder(folder)
     numbers = ["", *(f"-{rank}" for rank in range(2, count + 1))]
     jobs = [Job(image, tuple(folder / f"{image.stem}.explained{n}.png" for n in numbers)) for image in images]
     owners: dict[Path, Path] = {}
@@ -137,40 +139,36 @@ def _plan(images: Sequence[Path], folder: Path, count: int, *, overwrite: bool) 
             raise WriteError(str(files[0]), f"both {other} and {image} would go there; explain them one by one")
         if not overwrite and (there := [file for file in files if file.exists()]):
             raise WriteError(str(there[0]), "it exists; add --overwrite to replace it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(str(folder), (error.strerror or str(error)).lower()) from error
     return jobs
 
 
-def _explain_all(session: ExplainedSession, jobs: Sequence[Job], ids: Sequence[int] | None) -> bool:
+def _explain_all(session: ExplainedSession, jobs: Sequence[Job], ids: Sequence[int] | None) -> list[str]:
     """Explain every picture, and tell; one that fails does not stop the others.
 
     Returns:
-        Whether all of them were explained.
+        Of those that failed, name and reason.
     """
     table = Table("Picture", "Top classes", "Saved as")
     progress = track(jobs, "Explaining", transient=True, console=Console(stderr=True), disable=len(jobs) == 1)
-    done = [_explain_one(session, job, ids, table) for job in progress]
-    console = Console()
-    console.print(table)
-    console.print(f"{sum(done)} of {len(done)} explained, in {jobs[0].files[0].parent}", soft_wrap=True)
-    return all(done)
+    failures = [failure for job in progress if (failure := _explain_one(session, job, ids, table))]
+    Console().print(table)
+    say(f"{len(jobs) - len(failures)} of {len(jobs)} explained, in {jobs[0].files[0].parent}")
+    return failures
 
 
-def _explain_one(session: ExplainedSession, job: Job, ids: Sequence[int] | None, table: Table) -> bool:
-    """Write a picture's files and its row of the table; whether that went well."""
+def _explain_one(session: ExplainedSession, job: Job, ids: Sequence[int] | None, table: Table) -> str:
+    """Write a picture's files and its row of the table; what went wrong, or nothing."""
     name = Text(job.image.name)
     try:
         result = session.explain_image(job.image, class_ids=ids)
+        make_folder(job.files[0].parent)
         files = job.files[: result.saliency.shape[1]]
         saved = [result.save(file, rank=rank).name for rank, file in enumerate(files)]
     except ReciprocamError as error:
         table.add_row(name, Text(_reason(error), "red"), Text("failed", "red"))
-        return False
+        return f"{job.image.name}: {_reason(error)}"
     table.add_row(name, _top(result), Text("\n".join(saved)))
-    return True
+    return ""
 
 
 def _reason(error: ReciprocamError) -> str:

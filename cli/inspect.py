@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from .options import Model, Output
-from .preprocessing import SizeOption, read_size
+from .options import Model, Output, Size
+from .preprocessing import read_size
+from .terminal import command, say
 
 if TYPE_CHECKING:
     from onnx_reciprocam.rewriter import Inspection
+    from onnx_reciprocam.rewriter.inspection import Candidate
+
+_AUTOMATIC = "*"
 
 
 def inspect(
     model: Model,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same for programs.")] = False,
     output: Output = None,
-    size: SizeOption = None,
+    size: Size = None,
 ) -> None:
     """List the feature maps that can be explained, and which one is taken by itself."""
     from onnx_reciprocam.rewriter import inspect as look
@@ -30,22 +33,30 @@ def inspect(
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
-        _show(found)
+        _show(found, model)
 
 
-def _show(found: Inspection) -> None:
-    console = Console()
-    console.print(f"Output [bold]{found.output}[/] scores {found.classes} classes; logits: {found.logits}")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("--target", overflow="fold")
-    for column in ("layout", "shape", "cells", "extra cost", ""):
-        table.add_column(column, justify="right" if column in {"cells", "extra cost"} else "left", no_wrap=True)
-    for candidate in found.candidates:
-        shape = "x".join("?" if size is None else str(size) for size in candidate.shape)
-        style = "bold green" if candidate.automatic else None
-        mark = "automatic" if candidate.automatic else ""
-        cost = f"+{candidate.extra_cost:.1%}" if candidate.extra_cost < 1 else f"+{candidate.extra_cost:,.1f}x"
-        table.add_row(candidate.node, candidate.layout, shape, str(candidate.cells), cost, mark, style=style)
-    console.print(table)
-    console.print(f"Automatic: {found.why}.", soft_wrap=True)
-    console.print("Extra cost: multiply-adds of the maps of one class, over the plain model's.")
+def _show(found: Inspection, model: Path) -> None:
+    logits = "" if found.logits == found.output else f", from the logits {found.logits!r}"
+    say("Output ", (found.output, "bold"), f" scores {found.classes} classes{logits}.")
+    rows = [("", "cells", "extra cost", "shape", "layout", "--target"), *map(_row, found.candidates)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for mark, cells, cost, shape, layout, name in rows:
+        numbers = f"{mark:1} {cells:>{widths[1]}}  {cost:>{widths[2]}}  {shape:{widths[3]}}  {layout:{widths[4]}}"
+        # Last and never wrapped: names run to a hundred characters, and are there to be copied.
+        say((f"{numbers}  {name}", "bold green" if mark else ""))
+    say(f"{_AUTOMATIC} is taken unless --target names another: {found.why}.")
+    say("Extra cost: multiply-adds of the maps of one class, over the plain model's.")
+    say("Next: ", command("rewrite", model, "-o", model.with_suffix(".explained.onnx").name))
+
+
+def _row(candidate: Candidate) -> tuple[str, ...]:
+    more = candidate.extra_cost
+    return (
+        _AUTOMATIC if candidate.automatic else "",
+        str(candidate.cells),
+        f"+{more:.1%}" if more < 1 else f"+{more:,.1f}x",
+        "x".join("?" if side is None else str(side) for side in candidate.shape),
+        candidate.layout,
+        candidate.node,
+    )

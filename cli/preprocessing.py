@@ -1,4 +1,4 @@
-"""How pictures become the input, as command-line options: shared by every command that takes pictures."""
+"""How pictures become the input, read off the command line's words."""
 
 from __future__ import annotations
 
@@ -6,49 +6,12 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from onnx_reciprocam.contract import Preprocessing
 from onnx_reciprocam.errors import OptionError
 
-_PANEL = "Preprocessing"
-_SIZE = re.compile(r"([0-9]+)(?:x([0-9]+))?")
-
-SizeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--size", metavar="HxW", help="Input height and width, or one number for both.", rich_help_panel=_PANEL
-    ),
-]
-CropOption = Annotated[
-    str | None,
-    typer.Option("--crop", metavar="SHARE", help="Centre crop, in (0, 1], or 'stretch'.", rich_help_panel=_PANEL),
-]
-MeanOption = Annotated[
-    str | None,
-    typer.Option("--mean", metavar="M,M,M", help="Subtracted after scaling, per channel.", rich_help_panel=_PANEL),
-]
-StdOption = Annotated[
-    str | None, typer.Option("--std", metavar="S,S,S", help="Divided by, per channel.", rich_help_panel=_PANEL)
-]
-ScaleOption = Annotated[
-    str | None,
-    typer.Option(
-        "--scale", metavar="FACTOR", help="Multiplies pixels of 0 to 255 first: 1/255, 1.", rich_help_panel=_PANEL
-    ),
-]
-ColorOption = Annotated[
-    str | None, typer.Option("--color", metavar="ORDER", help="rgb, bgr or gray.", rich_help_panel=_PANEL)
-]
-LayoutOption = Annotated[
-    str | None, typer.Option("--layout", metavar="AXES", help="nchw or nhwc.", rich_help_panel=_PANEL)
-]
-LabelsOption = Annotated[
-    Path | None,
-    typer.Option("--labels", metavar="FILE", help="Class names, one per line.", rich_help_panel=_PANEL),
-]
+_SIZE = re.compile(r"([1-9][0-9]*)(?:x([1-9][0-9]*))?")
 
 
 def read_preprocessing(
@@ -119,12 +82,12 @@ def read_size(text: str | None) -> tuple[int, int] | None:
     """``224`` or ``192x256``, height first.
 
     Raises:
-        OptionError: It is spelled otherwise.
+        OptionError: It is spelled otherwise, or a side is 0.
     """
     if text is None:
         return None
     if not (match := _SIZE.fullmatch(text)):
-        raise OptionError("--size", text, ("one number", "height x width such as 192x256"))
+        raise OptionError("--size", text, ("one number of pixels above 0", "height x width such as 192x256"))
     return int(match[1]), int(match[2] or match[1])
 
 

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from onnx_reciprocam.contract import ClassChoice, Mask, Normalize, RewriteOptions, Score, Upsample
+from onnx_reciprocam.contract import ClassChoice, RewriteOptions
 
 from . import options as shared
-from .preprocessing import (
-    ColorOption,
-    CropOption,
-    LabelsOption,
-    LayoutOption,
-    MeanOption,
-    ScaleOption,
-    SizeOption,
-    StdOption,
-    read_labels,
-    read_preprocessing,
-)
+from .preprocessing import read_labels, read_preprocessing
+from .terminal import command, say
 
 if TYPE_CHECKING:
+    from onnx_reciprocam.contract import Contract
     from onnx_reciprocam.rewriter import Spliced
 
 
@@ -33,64 +26,71 @@ def rewrite(
     model: shared.Model,
     out: shared.Written,
     *,
-    target: shared.Target = None,
-    method: shared.Method = "reciprocam",
-    mask: shared.MaskChoice = Mask.PIXEL,
-    score: shared.ScoreChoice = Score.LOGIT,
-    classes: shared.Classes = "predicted",
     output: shared.Output = None,
-    normalize: shared.NormalizeChoice = Normalize.MINMAX,
-    upsample: shared.UpsampleChoice = Upsample.NONE,
-    toggle: shared.Toggle = False,
-    report: Annotated[bool, typer.Option("--report", help="Show what the maps cost, node by node.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", metavar="", help="Show what the maps cost, node by node.")
+    ] = False,
     overwrite: shared.Overwrite = False,
-    size: SizeOption = None,
-    crop: CropOption = None,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    scale: ScaleOption = None,
-    color: ColorOption = None,
-    layout: LayoutOption = None,
-    labels: LabelsOption = None,
+    target: shared.Target = None,
+    method: shared.Method = None,
+    mask: shared.MaskChoice = None,
+    score: shared.ScoreChoice = None,
+    classes: shared.Classes = None,
+    normalize: shared.NormalizeChoice = None,
+    upsample: shared.UpsampleChoice = None,
+    toggle: shared.Toggle = False,
+    size: shared.Size = None,
+    crop: shared.Crop = None,
+    mean: shared.Mean = None,
+    std: shared.Std = None,
+    scale: shared.Scale = None,
+    color: shared.Color = None,
+    layout: shared.Layout = None,
+    labels: shared.Labels = None,
 ) -> None:
     """Write a copy of MODEL that returns saliency maps beside its predictions.
 
-    How pictures become inputs (--size, --mean, ...) and class names (--labels) are written into the file, so that
-    `explain OUT photo.jpg` needs nothing else.
+    How pictures become the input (--size, --mean, ...) and class names (--labels) are written into the file, so that \
+`onnx-reciprocam explain FILE photo.jpg -o DIR` needs nothing else.
     """
     from onnx_reciprocam.rewriter import rewrite_with
 
     options = RewriteOptions(
-        target, method, mask, score, ClassChoice.parse(classes), output, normalize, upsample, toggle
-    )
+        **shared.given(
+            target=target, method=method, mask=mask, score=score, output=output, normalize=normalize, upsample=upsample,
+            classes=classes and ClassChoice.parse(classes), toggle=toggle,
+        )
+    )  # fmt: skip
     preprocessing = read_preprocessing(
         None, size=size, crop=crop, mean=mean, std=std, scale=scale, color=color, layout=layout
     )
-    spliced = rewrite_with(
-        model, out, options, overwrite=overwrite, preprocessing=preprocessing, labels=read_labels(labels)
-    )
-    console = Console()
-    contract = spliced.contract
-    grid = "x".join("?" if side is None else str(side) for side in contract.grid)
-    console.print(
-        f"[bold]{out}[/]: {grid} maps of [bold]{contract.target}[/], class {contract.classes}", soft_wrap=True
-    )
+    names = read_labels(labels)
+    spliced = rewrite_with(model, out, options, overwrite=overwrite, preprocessing=preprocessing, labels=names)
+    _summary(out, spliced.contract)
     if report:
-        _report(console, spliced)
-    console.print(f"Check it: onnx-reciprocam verify {out} --against {model}", soft_wrap=True, highlight=False)
+        _report(spliced)
+    say("Check it:   ", command("verify", out, "--against", model))
+    say("Look at it: ", command("explain", out, "PHOTO.jpg", "-o", "DIR"))
+    if not names:
+        say("Classes are numbers until --labels FILE names them, here or in explain: one name per line, in order.")
 
 
-def _report(console: Console, spliced: Spliced) -> None:
+def _summary(out: Path, contract: Contract) -> None:
+    grid = "x".join("?" if side is None else str(side) for side in contract.grid)
+    say((str(out), "bold"), f": {grid} maps of ", (contract.target, "bold"), f", class {contract.classes}")
+
+
+def _report(spliced: Spliced) -> None:
     kinds = Counter(note.term for note in spliced.notes)
-    console.print("Nodes behind the target: " + ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+    say("Nodes behind the target: ", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
     millions = 1e6 * spliced.batch
     plain, maps = spliced.plain_cost / millions, spliced.cost / millions
-    console.print(f"Multiply-adds per image: plain {plain:,.1f} M, maps {maps:,.1f} M")
+    say(f"Multiply-adds per image: plain {plain:,.1f} M, maps {maps:,.1f} M")
     widened = [note for note in spliced.notes if note.widened]
     if not widened:
-        console.print("No node had to be multiplied out.")
+        say("No node had to be multiplied out.")
         return
     table = Table("node", "operator", "one copy per cell, because", "M", box=None, header_style="bold", pad_edge=False)
     for note in widened:
-        table.add_row(note.node, note.op, note.widened, f"{note.multiply_adds / millions:,.1f}")
-    console.print(table)
+        table.add_row(Text(note.node), note.op, Text(note.widened), f"{note.multiply_adds / millions:,.1f}")
+    Console().print(table)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-
 from . import options as shared
+from .terminal import say
 
 
 def strip(explained: shared.Explained, out: shared.Written, *, overwrite: shared.Overwrite = False) -> None:
@@ -12,4 +11,4 @@ def strip(explained: shared.Explained, out: shared.Written, *, overwrite: shared
     from onnx_reciprocam.rewriter import strip as take_out
 
     take_out(explained, out, overwrite=overwrite)
-    Console().print(f"[bold]{out}[/]: the original graph", soft_wrap=True)
+    say((str(out), "bold"), ": the original graph")

@@ -14,6 +14,7 @@ from rich.text import Text
 from onnx_reciprocam.errors import OptionError, VerificationError
 
 from . import options as shared
+from .terminal import say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,8 @@ def verify(
 ) -> None:
     """Compare an explained file with its original, and its maps with the naive explanation.
 
-    The original is cut at the target and its tail run once per masked cell. Slow, and independent of what wrote the
-    file. Exit code 1 if anything differs by more than rounding.
+    The original is cut at the target and its tail run once per masked cell: slow, and independent of what wrote the \
+file. Exit code 1 if anything differs by more than rounding.
     """
     from onnx_reciprocam.verification import verify as check
 
@@ -70,3 +71,6 @@ def _show(found: Verification) -> None:
     for name, answer, detail in found.rows():
         table.add_row(Text(answer, "green" if answer == "ok" else "bold red"), Text(name), Text(detail))
     Console().print(table)
+    if found.passed:
+        compared = f"predictions and {found.maps} maps; worst error {found.worst:.2g} of its tolerance"
+        say(("Passed", "bold green"), f": {compared}")

@@ -112,7 +112,7 @@ class NoCellsError(ReciprocamError):
     def __str__(self) -> str:
         shape = "x".join("?" if side is None else str(side) for side in self.shape) or "a scalar"
         nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
-        return f"{self.name!r} ({shape}) has no spatial cells to mask: no known height and width above 1x1. {nearest}"
+        return f"{self.name!r} ({shape}) is no feature map whose height and width are known and above 1x1. {nearest}"
 
 
 class NoTargetError(ReciprocamError):

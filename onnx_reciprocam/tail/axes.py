@@ -52,9 +52,15 @@ def is_cell(axis: Axis) -> bool:
     return any(factor.label in CELLS for factor in axis)
 
 
+def is_batch(axis: Axis) -> bool:
+    """Whether the axis runs over images."""
+    return any(factor.label == BATCH for factor in axis)
+
+
 def is_pure(axis: Axis) -> bool:
-    """Whether the axis does not run over cells *and* something else."""
-    return len({factor.label in CELLS for factor in axis if factor.size > 1}) <= 1
+    """Whether the axis runs over one kind of thing: images, cells, or what is neither."""
+    kinds = {"cells" if factor.label in CELLS else factor.label == BATCH for factor in axis if factor.size > 1}
+    return len(kinds) <= 1
 
 
 def cell_axes(axes: Axes) -> tuple[int, ...]:
@@ -91,20 +97,23 @@ def regroup(axes: Axes, shape: Sequence[int]) -> Axes | None:
         if axis is None:
             return None
         grouped.append(axis)
-    if any(factor.size > 1 for factor in left):
-        return None
-    if grouped and left:
-        grouped[-1] = (*grouped[-1], *left)
-    return tuple(grouped)
+    return None if any(factor.size > 1 for factor in left) else tuple(grouped)
 
 
 def _take(left: deque[Factor], size: int) -> Axis | None:
-    """Factors off the front of ``left`` whose product is ``size``; the last one may be split."""
-    axis = [left.popleft()] if size == 1 and left and left[0].size == 1 else []
+    """Factors off the front of ``left`` whose product is ``size``; the last one may be split.
+
+    Factors of length 1 move no value: they stay if they are an axis alone, and are dropped on the way to longer ones.
+    """
+    if size == 1:
+        return (left.popleft(),) if left and left[0].size == 1 else ()
+    axis = []
     while size > 1:
         if not left:
             return None
         factor = left.popleft()
+        if factor.size == 1:
+            continue
         if size % factor.size:
             if factor.size % size:
                 return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import onnx
 import onnx_graphsurgeon as gs
 
 from onnx_reciprocam.tail.terms import Shared
@@ -29,8 +30,18 @@ def per_cell(call: Call) -> list[Stacked]:
         scanned.append(call.stacker.front(call.stack(i)))
         sliced.append(gs.Variable(call.branch.name("one_mask")))
         inputs.append(sliced[-1])
-    made = [gs.Variable(call.branch.name("one_result")) for _ in call.node.outputs]
+    made = [_result(call, i) for i in range(len(call.node.outputs))]
     node = gs.Node(call.node.op, call.branch.name("body"), dict(call.node.attrs), inputs, made, domain=call.node.domain)
     body = gs.Graph([node], sliced, made, name=call.branch.name("per_mask"), opset=call.branch.opset)
     results = call.branch.emit("Scan", scanned, outputs=len(made), body=body, num_scan_inputs=len(scanned))
     return call.stacked(results, 0)
+
+
+def _result(call: Call, i: int) -> gs.Variable:
+    """Output ``i`` of one run, with its type and rank: onnxruntime does not infer those of every operator."""
+    name = call.branch.name("one_result")
+    elem_type = call.walk.shapes.types.get(call.node.outputs[i].name)
+    if not elem_type:
+        return gs.Variable(name)
+    shape = [f"{name}_{axis}" if size is None else size for axis, size in enumerate(call.static_result(i))]
+    return gs.Variable(name, onnx.helper.tensor_dtype_to_np_dtype(elem_type), shape)

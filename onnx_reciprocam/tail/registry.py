@@ -52,9 +52,11 @@ ELEMENTWISE = (
     *("LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or"),
     *("PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus"),
     *("Softsign", "Sqrt", "Sub", "Sum", "Swish", "Tan", "Tanh", "ThresholdedRelu", "Where", "Xor"),
-    *("com.microsoft:Gelu", "com.microsoft:QuickGelu", "com.microsoft:FastGelu", "com.microsoft:BiasGelu"),
+    *("com.microsoft:Gelu", "com.microsoft:QuickGelu"),
 )
 """Operators that make every value of the result from the values at the same place, broadcasting as NumPy does."""
+BIASED = ("com.microsoft:FastGelu", "com.microsoft:BiasGelu")
+"""Operators that do so too, with a bias that is a vector along the last axis and nothing else."""
 PASSING = ("Identity", "Dropout")
 """Operators that hand their first input on."""
 NORMALISING = {

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.tail.axes import (
-    BATCH,
     Axes,
     cell_axes,
     cell_factors,
     in_order,
+    is_batch,
     is_cell,
     is_pure,
     permute,
@@ -24,6 +24,7 @@ from onnx_reciprocam.tail.axes import (
     rest_shape,
 )
 from onnx_reciprocam.tail.registry import (
+    BIASED,
     ELEMENTWISE,
     NORMALISING,
     PASSING,
@@ -55,7 +56,7 @@ def _passing(call: Call) -> Term | Misfit:
     return call.spots[0] if len(call.node.outputs) == 1 else Misfit("its mask output is read")
 
 
-@carries(SPOT, *ELEMENTWISE)
+@carries(SPOT, *ELEMENTWISE, *BIASED)
 def _elementwise(call: Call) -> Answer:
     """Cell by cell: ``f(own)`` where the mask looks, ``f(rest)`` elsewhere."""
     axes = call.spots[0].axes
@@ -157,8 +158,8 @@ def _normalising(call: Call) -> Answer:
     axes = call.spots[0].axes
     axis = call.attr("axis", default_axis(call.node.op, call.walk.model.opset)) % len(axes)
     reach = range(axis, len(axes)) if _reaches_on(call) else [axis]
-    if any(is_cell(axes[i]) for i in reach) or not call.only_first():
-        return Misfit("it normalises over cells")
+    if any(is_cell(axes[i]) or is_batch(axes[i]) for i in reach) or not call.only_first():
+        return Misfit("it normalises over cells or images")
     return _each_cell(call, axes)
 
 
@@ -175,8 +176,8 @@ def _selecting(call: Call) -> Answer:
         return Misfit("what it picks depends on the mask")
     axes = call.spots[0].axes
     axis = call.attr("axis", default_axis(call.node.op, call.walk.model.opset)) % len(axes)
-    if is_cell(axes[axis]) or any(factor.label == BATCH for factor in axes[axis]):
-        return Misfit("it picks among cells")
+    if is_cell(axes[axis]) or is_batch(axes[axis]):
+        return Misfit("it picks among cells or images")
     if call.node.op == "Gather" and call.shape(1) == ():
         return _both(call, [(*axes[:axis], *axes[axis + 1 :])])
     return _each_cell(call, axes)
@@ -187,7 +188,16 @@ def _slice(call: Call) -> Answer:
     """Slicing channels acts in each cell alone; a slice that drops cells or images changes their axis."""
     axes = call.spots[0].axes
     results = resized(axes, call.result())
-    return Misfit("it drops cells") if results is None or results[0] != axes[0] else _each_cell(call, axes)
+    fixed = any(call.static(0)[i] != call.static_result()[i] for i in cell_axes(axes))
+    if results is None or results[0] != axes[0] or fixed or _backwards(call):
+        return Misfit("it drops or turns cells")
+    return _each_cell(call, axes)
+
+
+def _backwards(call: Call) -> bool:
+    """Whether a slice may step backwards."""
+    steps = call.constant(4)
+    return len(call.node.inputs) > 4 and (steps is None or min(steps.tolist()) < 0)
 
 
 @carries(SPOT, "Concat")
@@ -235,9 +245,11 @@ def _global_pool(call: Call) -> Stacked | Misfit:
 def _pool(call: Call) -> Answer | Stacked:
     """A window of one cell changes nothing; a window over the whole map is a global pool."""
     kernel = tuple(call.attr("kernel_shape"))
+    if len(call.node.outputs) != 1:
+        return Misfit("it counts places over the whole batch")
     if math.prod(kernel) == 1 and _in_place(call):
         return _each_cell(call, call.spots[0].axes)
-    if kernel != call.shape(0)[2:] or any(call.attr("pads", [])) or len(call.node.outputs) != 1:
+    if kernel != call.static(0)[2:] or any(call.attr("pads", [])) or math.prod(call.result()[2:]) != 1:
         return Misfit(f"a {'x'.join(map(str, kernel))} pool mixes neighbouring cells")
     kind = "ReduceMean" if call.node.op == "AveragePool" else "ReduceMax"
     return _pooled(call, kind, tuple(range(2, len(kernel) + 2)))
@@ -251,7 +263,7 @@ def _reduce(call: Call) -> Answer | Stacked:
         return Misfit("its axes are no constant")
     if set(cell_axes(axes)) & set(reduced):
         return _pooled(call, call.node.op, reduced)
-    if any(factor.label == BATCH for i in reduced for factor in axes[i]):
+    if any(is_batch(axes[i]) for i in reduced):
         return Misfit("it reduces over the batch")
     kept = bool(call.attr("keepdims", 1))
     results = tuple(() if i in reduced else axis for i, axis in enumerate(axes) if kept or i not in reduced)

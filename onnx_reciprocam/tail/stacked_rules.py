@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnx_reciprocam.tail.registry import (
+    BIASED,
     ELEMENTWISE,
     NORMALISING,
     PASSING,
@@ -75,11 +76,13 @@ def _operand(call: Call, i: int, operand: Term | None, axis: int | None, rank: i
     return call.node.inputs[i]
 
 
-@carries(STACKED, *ROWWISE)
+@carries(STACKED, *ROWWISE, *BIASED)
 def _rowwise(call: Call) -> Answer:
     """Masks are more images."""
     if not call.only_first():
         return Misfit("its weights depend on the mask")
+    if call.node.op == "MaxPool" and len(call.node.outputs) != 1:
+        return Misfit("it counts places over the whole batch")
     return _on_rows(call)
 
 
@@ -104,7 +107,18 @@ def _resize(call: Call) -> Answer:
     return _on_rows(call)
 
 
-@carries(STACKED, *NORMALISING, *SELECTING, "QuantizeLinear", "DequantizeLinear")
+@carries(STACKED, "QuantizeLinear", "DequantizeLinear")
+def _quantization(call: Call) -> Answer:
+    """One scale serves every mask; one per channel counts its axis from the mask axis on."""
+    if not call.only_first():
+        return Misfit("its scale depends on the mask")
+    if np.prod(call.shape(1)) == 1:
+        term = call.stack(0)
+        return call.stacked(call.replay_with(term.value), term.axis)
+    return Misfit("it scales in blocks") if len(call.shape(1)) > 1 else _along_axis(call)
+
+
+@carries(STACKED, *NORMALISING, *SELECTING)
 def _along_axis(call: Call) -> Answer:
     """The axis counts from the mask axis on."""
     rank = len(call.shape(0))
@@ -136,9 +150,9 @@ def _reduce(call: Call) -> Answer:
     axes = call.axes()
     if axes is None or not call.only_first():
         return Misfit("its axes are no constant")
-    if not axes:
-        return _elementwise(call)
     term, kept = call.stack(0), bool(call.attr("keepdims", 1))
+    if not axes:
+        return call.stacked(call.replay_with(term.value), term.axis)
     if term.axis is None and 0 in axes:
         term = Stacked(call.stacker.front(term), 0, term.shape)
     place = term.axis

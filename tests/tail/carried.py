@@ -63,7 +63,9 @@ class Carried:
 
     def run(self) -> list[NDArray[Any]]:
         """The outputs under every mask."""
-        values: list[NDArray[Any]] = session(self.model).run(self.names, {"image": self.tail.features, **self.tail.side})
+        values: list[NDArray[Any]] = session(self.model).run(
+            self.names, {"image": self.tail.features, **self.tail.side}
+        )
         return values
 
     @property
@@ -126,6 +128,4 @@ def assert_same(got: list[NDArray[Any]], wanted: list[NDArray[Any]]) -> None:
     for value, expected in zip(got, wanted, strict=True):
         assert value.shape == expected.shape
         assert value.dtype == expected.dtype
-        np.testing.assert_allclose(
-            value.astype(np.float64), expected.astype(np.float64), rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(value.astype(np.float64), expected.astype(np.float64), rtol=1e-5, atol=1e-6)

@@ -63,6 +63,7 @@ class Case:
         opsets: To try; without any, one of :data:`OPSETS` is drawn each time.
         since: The first opset that has the operator.
         batch: Kinds of batch that make sense: ``one``, ``three`` (both static) and ``any``.
+        channels: Numbers of channels that make sense.
     """
 
     op: str
@@ -74,6 +75,7 @@ class Case:
     opsets: tuple[int, ...] = ()
     since: int = 9
     batch: tuple[str, ...] = ("any", "one", "three")
+    channels: tuple[int, ...] = (1, 2, 3, 4)
 
     def __str__(self) -> str:
         return f"{self.op.replace(':', '.')} {self.note}".strip().replace(" ", "-")

@@ -19,7 +19,9 @@ SIDES = st.integers(1, 3)
 MIXES = r"a \dx\d convolution mixes neighbouring cells"
 
 
-def convolution(tail: Tail, data: DataObject, kernel: list[int], kind: str = "Conv", domain: str = "", **attrs: Any) -> str:
+def convolution(
+    tail: Tail, data: DataObject, kernel: list[int], kind: str = "Conv", domain: str = "", **attrs: Any
+) -> str:
     """With groups and bias, or without."""
     groups = data.draw(st.sampled_from([g for g in (1, 2, 3, 4) if tail.channels % g == 0]), "groups")
     made = groups * data.draw(st.integers(1, 2), "channels made per group")
@@ -88,7 +90,7 @@ def attention(tail: Tail, _data: DataObject) -> str:
 def gemm(tail: Tail, data: DataObject) -> str:
     rows = tail.op("Reshape", real(tail), np.array([-1, tail.channels]))
     bias = [tail.normal(*data.draw(st.sampled_from([(3,), (1, 3), (1,), ()]), "bias"))]
-    bias = bias if tail.opset >= 11 and data.draw(st.booleans(), "no bias") else bias
+    bias = [] if tail.opset >= 11 and data.draw(st.booleans(), "no bias") else bias
     flip = data.draw(st.integers(0, 1), "transB")
     weight = tail.normal(3, tail.channels) if flip else tail.normal(tail.channels, 3)
     return tail.tested("Gemm", rows, weight, *bias, transB=flip, alpha=0.5, beta=1.5)
@@ -185,15 +187,28 @@ CASES = [
     Case("Conv", pointwise, note="1x1"),
     Case("com.microsoft:FusedConv", fused, note="1x1"),
     Case("Conv", spatial, spot=widened(MIXES), note="kxk"),
-    Case("Conv", strided, spot=widened(MIXES), note="strided"),
-    Case("Conv", own_weights, spot=looped("its weights depend on the mask"), stacked=looped("its weights depend on the mask"), note="own weights", batch=("one",)),
+    Case("Conv", strided, spot=widened("its stride or padding changes the grid"), note="strided"),
+    Case(
+        "Conv",
+        own_weights,
+        spot=looped("its weights depend on the mask"),
+        stacked=looped("its weights depend on the mask"),
+        note="own weights",
+        batch=("one",),
+    ),
     Case("ConvTranspose", transposed, spot=widened("no rule for ConvTranspose")),
     Case("BatchNormalization", batch_norm, opsets=(9, 14)),
     Case("MatMul", matmul, layout="b h w c"),
-    Case("MatMul", matmul_from_left, spot=widened("it multiplies cells with each other"), layout="b h w c", note="from the left"),
+    Case(
+        "MatMul",
+        matmul_from_left,
+        spot=widened("it multiplies cells with each other"),
+        layout="b h w c",
+        note="from the left",
+    ),
     Case("MatMul", attention, spot=widened("it multiplies cells with each other"), layout="b h w c", note="attention"),
-    Case("Gemm", gemm, layout="b h w c", batch=("one",)),
-    Case("Gemm", flattened_gemm, spot=STACKED, note="flattened"),
+    Case("Gemm", gemm, layout="b h w c", batch=("one",), channels=(2, 3, 4)),
+    Case("Gemm", flattened_gemm, spot=STACKED, note="flattened", channels=(2, 3, 4)),
     Case(
         "Gemm",
         image_bias_gemm,
@@ -204,17 +219,36 @@ CASES = [
     ),
     *(Case(kind, softmax(kind, -1), layout="b h w c", opsets=(9, 13)) for kind in SOFTMAX),
     *(Case(kind, softmax(kind, 1), opsets=(13,), note="channels first") for kind in SOFTMAX),
-    *(Case(kind, softmax(kind, 1), spot=widened("it normalises over cells"), opsets=(11,), note="and all behind") for kind in SOFTMAX),
+    *(
+        Case(
+            kind,
+            softmax(kind, 1),
+            spot=widened("it normalises over cells or images"),
+            opsets=(11,),
+            note="and all behind",
+        )
+        for kind in SOFTMAX
+    ),
     *(Case(kind, softmax_by_default(kind), spot=STACKED, opsets=(9, 13), note="by default") for kind in SOFTMAX),
-    Case("Softmax", batch_softmax, spot=widened("it normalises over cells or images"), opsets=(13,), note="over the batch"),
+    Case(
+        "Softmax",
+        batch_softmax,
+        spot=widened("it normalises over cells or images"),
+        opsets=(13,),
+        note="over the batch",
+        batch=("any", "three"),
+    ),
     Case("LayerNormalization", layer_norm("LayerNormalization", bias=True), layout="b h w c", since=17),
     Case("RMSNormalization", layer_norm("RMSNormalization", bias=False), layout="b h w c", since=23),
     Case("SimplifiedLayerNormalization", layer_norm("SimplifiedLayerNormalization", bias=False), layout="b h w c"),
     Case("LpNormalization", lp_norm),
     Case("Split", split, opsets=(9, 13, 18)),
     Case("Gather", gather, opsets=(9, 13)),
-    Case("Gather", one_column, spot=widened("it picks among cells"), note="a column"),
+    Case("Gather", one_column, spot=widened("it picks among cells or images"), note="a column"),
     Case("TopK", top_k, opsets=(9, 10, 11)),
     *(Case(kind, arg(kind)) for kind in ("ArgMax", "ArgMin")),
-    *(Case(kind, best_cell(kind), spot=widened("it picks among cells"), note="of the cells") for kind in ("ArgMax", "ArgMin")),
+    *(
+        Case(kind, best_cell(kind), spot=widened("it picks among cells or images"), note="of the cells")
+        for kind in ("ArgMax", "ArgMin")
+    ),
 ]

@@ -2,15 +2,14 @@
 
 import os
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(
-    "quick", max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_CHECKS
+    "quick", max_examples=2, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_CHECKS
 )
 settings.register_profile(
     "slow", max_examples=100, deadline=None, database=None, print_blob=True, suppress_health_check=SLOW_CHECKS
 )
-settings.register_profile("noshrink", settings.get_profile("quick"), phases=[Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 CASES: list[Case] = [*elementwise_cases.CASES, *cell_cases.CASES, *shape_cases.CASES, *pooling_cases.CASES]
 BATCHES = {"one": (1, ""), "three": (3, ""), "any": (3, "b")}
-VERSIONED = [pytest.param(case, opset, id=f"{case}-{opset}") for case in CASES for opset in case.opsets and case.known_opsets or (None,)]
+VERSIONED = [
+    pytest.param(case, opset, id=f"{case}-{opset}")
+    for case in CASES
+    for opset in (case.known_opsets if case.opsets else (None,))
+]
 
 
 def draw_tail(case: Case, opset: int | None, data: DataObject) -> Tail:
@@ -32,7 +36,7 @@ def draw_tail(case: Case, opset: int | None, data: DataObject) -> Tail:
     batch, dynamic = BATCHES[data.draw(st.sampled_from(case.batch), "batch")]
     sides = st.tuples(st.integers(1, 4), st.integers(1, 4)).filter(lambda grid: grid != (1, 1))
     height, width = data.draw(sides, "grid")
-    channels = data.draw(st.sampled_from([1, 2, 3, 4]), "channels")
+    channels = data.draw(st.sampled_from(case.channels), "channels")
     version = opset or data.draw(st.sampled_from(case.known_opsets), "opset")
     sizes = {"b": batch, "c": channels, "h": height, "w": width}
     return Tail(version, case.layout, sizes, dynamic=dynamic, seed=data.draw(st.integers(0, 99), "seed"))

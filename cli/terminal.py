@@ -1,0 +1,24 @@
+"""What commands say, and how: results on stdout, failures in one line on stderr."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """A line on stdout, its parts joined; a pair is text and its style. No character of a path is markup."""
+    Console().print(Text.assemble(*parts), soft_wrap=True)
+
+
+def fail(message: str) -> None:
+    """A line on stderr, whatever line breaks the message has."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201 - this is the terminal
+
+
+def command(*words: object) -> str:
+    """A call to copy into a shell."""
+    return shlex.join(["onnx-reciprocam", *map(str, words)])

@@ -1,0 +1,250 @@
+"""Plain against explained, in one run: the time of a call, and the memory of a process that makes it.
+
+What makes the numbers comparable: the variants take turns, in every order, on the same inputs, so that a machine that
+slows down hits all of them; their threads sleep between turns; and each has its peak memory measured in a fresh process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import onnx
+import onnxruntime as ort
+
+from onnx_reciprocam.contract import CLASS_IDS_INPUT, ClassChoice, Mask, RewriteOptions, Score
+from onnx_reciprocam.errors import ModelFileError, OptionError
+from onnx_reciprocam.graph import descendants, input_specs, save
+from onnx_reciprocam.model_run import ModelRun
+from onnx_reciprocam.rewriter.inspection import automatic
+from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.rewriter.splice import splice
+from onnx_reciprocam.timings import Benchmark, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph import ModelSource
+    from onnx_reciprocam.model_run import Inputs
+    from onnx_reciprocam.rewriter.network import Network, Target
+    from onnx_reciprocam.rewriter.splice import Spliced
+
+COST_LIMIT = 200
+"""The naive explanation is left out above so many times the plain model's multiply-adds: it would take minutes."""
+MEMORY = Path("/proc/meminfo")
+"""Where Linux tells how much memory is free."""
+
+
+def bench(
+    model: ModelSource,
+    *,
+    target: str | None = None,
+    mask: str = "pixel",
+    score: str = "logit",
+    classes: str = "predicted",
+    batch: int | None = None,
+    threads: int = 2,
+    runs: int = 15,
+    warmup: int = 3,
+    naive: bool = True,
+    output: str | None = None,
+    size: tuple[int, int] | None = None,
+    providers: Sequence[str] | None = None,
+    progress: Callable[[str], object] = lambda _: None,
+) -> Benchmark:
+    """Rewrite a plain model in memory, and time it with and without maps on seeded noise.
+
+    Args:
+        model: Path, bytes or ``ModelProto``.
+        target: Node or tensor whose cells are masked; the last one possible if None.
+        mask: ``pixel``, ``gaussian`` or ``replicated``.
+        score: ``logit`` or ``probability``.
+        classes: ``predicted``, ``all``, ``top:K`` or ``input``; for the last, one class per image is asked for.
+        batch: Images per run; None for 1, or what the model fixes.
+        threads: Within an operator (onnxruntime's ``intra_op_num_threads``).
+        runs: Of each variant.
+        warmup: Runs of each variant before those.
+        naive: Also time the naive explanation, unless that takes more than :data:`COST_LIMIT` or the free memory.
+        output: The output to explain; the first that scores classes if None.
+        size: Height and width of the images where the model leaves them open.
+        providers: onnxruntime's execution providers; None for the CPU. Peak memory is the host's in any case.
+        progress: Told what happens next.
+
+    Raises:
+        OptionError: An option has a value it does not take.
+        ReciprocamError: The model cannot be read, rewritten or run, or temporary files cannot be written.
+    """
+    _check_counts(batch=batch, threads=threads, runs=runs, warmup=warmup)
+    used = _known(providers)
+    options = RewriteOptions(mask=Mask.parse(mask), score=Score.parse(score), classes=ClassChoice.parse(classes))
+    progress("Rewriting")
+    network = study(model, output, size)
+    chosen = network.find(target) if target else automatic(network)[0]
+    inputs = _inputs(network, batch)
+    with TemporaryDirectory(prefix="reciprocam-bench-") as folder:
+        field = _Field(network, chosen, options, ModelRun(folder, inputs, threads, used), progress)
+        field.enter("plain", network.model.proto, inputs)
+        field.enter_explained("explained", splice(network, chosen, options))
+        skipped = field.enter_naive() if naive else "not asked for"
+        variants = field.race(warmup, runs)
+    height, width = chosen.grid_axes
+    return Benchmark(
+        model=network.model.name,
+        target=chosen.tensor.name,
+        grid=(chosen.seen[height], chosen.seen[width]),
+        inputs={name: tuple(shape) for name, (_, shape) in inputs.items()},
+        threads=threads,
+        warmup=warmup,
+        providers=used,
+        plain=variants["plain"],
+        explained=variants["explained"],
+        naive=variants.get("naive"),
+        naive_skipped=skipped,
+    )
+
+
+def take_turns(
+    variants: Mapping[str, Callable[[], object]], rounds: int, progress: Callable[[str], object]
+) -> dict[str, list[float]]:
+    """Milliseconds of every run: each variant once per round, the rounds in every order of the variants in turn."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    orders = itertools.cycle(itertools.permutations(variants))
+    for done, order in enumerate(itertools.islice(orders, rounds), start=1):
+        progress(f"Round {done} of {rounds}")
+        for name in order:
+            start = time.perf_counter()
+            variants[name]()
+            times[name].append((time.perf_counter() - start) * 1000)
+    return times
+
+
+class _Field:
+    """The variants that have shown that they run, each alone in a process of its own.
+
+    Args:
+        network: The plain model.
+        target: Of the maps.
+        options: Of the maps.
+        blank: What the variants have in common; its path is the folder that they are written to.
+        progress: Told what happens next.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        target: Target,
+        options: RewriteOptions,
+        blank: ModelRun,
+        progress: Callable[[str], object],
+    ) -> None:
+        self._network, self._target, self._options = network, target, options
+        self._blank, self._progress = blank, progress
+        self._runs: dict[str, ModelRun] = {}
+        self._peaks: dict[str, float | None] = {}
+
+    def enter(self, name: str, model: onnx.ModelProto, inputs: Inputs) -> None:
+        """Write a model, and run it alone.
+
+        Raises:
+            WriteError: The folder is full.
+            ModelFileError: The model does not run.
+        """
+        self._progress(f"Memory of {name}")
+        path = Path(self._blank.path) / f"{name}.onnx"
+        save(model, path, source_folder=self._network.model.folder)
+        run = replace(self._blank, path=str(path), inputs=inputs)
+        self._peaks[name] = run.peak_alone(f"{self._network.model.name} ({name})")
+        self._runs[name] = run
+
+    def enter_explained(self, name: str, spliced: Spliced) -> None:
+        """Likewise; a model that wants class ids gets one per image."""
+        inputs = dict(self._blank.inputs)
+        if (ids := spliced.contract.inputs.get(CLASS_IDS_INPUT)) is not None:
+            inputs[ids] = ("int64", (self._images, 1))
+        self.enter(name, spliced.model, inputs)
+
+    def enter_naive(self) -> str:
+        """The naive explanation if it can be afforded; otherwise why it cannot."""
+        naive = splice(self._network, self._target, self._options, naive=True)
+        times = naive.cost / max(naive.plain_cost, 1)
+        if times > COST_LIMIT:
+            return f"it takes {times:,.0f} times the plain model's multiply-adds; the limit is {COST_LIMIT}"
+        needed = _bytes_of_copies(self._network, self._target) * self._images / self._network.batch
+        if needed > (free := free_bytes()):
+            return f"its copies take about {needed / 1e9:,.3g} GB; {free / 1e9:,.3g} GB of memory are free"
+        try:
+            self.enter_explained("naive", naive)
+        except ModelFileError as error:  # most likely it ran out of memory after all
+            return str(error)
+        return ""
+
+    def race(self, warmup: int, runs: int) -> dict[str, Variant]:
+        """Time all that have entered."""
+        times = take_turns({name: run.start() for name, run in self._runs.items()}, warmup + runs, self._progress)
+        return {name: Variant(name, tuple(times[name][warmup:]), peak) for name, peak in self._peaks.items()}
+
+    @property
+    def _images(self) -> int:
+        return self._blank.inputs[self._network.image.name][1][0]
+
+
+def _bytes_of_copies(network: Network, target: Target) -> int:
+    """Of the widest node behind the target, one copy per cell, for the probed batch."""
+    nodes, seen = network.model.graph.nodes, network.shapes.seen
+    behind = descendants(nodes, [target.tensor.name])
+
+    def size(tensor: gs.Tensor) -> int:
+        return math.prod(seen[tensor.name]) * network.dtype(tensor).itemsize
+
+    tensors = ([t for t in (*node.inputs, *node.outputs) if t.name in behind and t.name in seen] for node in nodes)
+    return target.cells * max(sum(map(size, around)) for around in tensors)
+
+
+def free_bytes() -> float:
+    """Memory that can be had without swapping; no end of it where the system does not tell."""
+    try:
+        match = re.search(r"MemAvailable:\s+(\d+) kB", MEMORY.read_text())
+    except OSError:
+        match = None
+    return int(match[1]) * 1024 if match else math.inf
+
+
+def _inputs(network: Network, batch: int | None) -> dict[str, tuple[str, Sequence[int]]]:
+    """Type and shape of every input, as probed, with ``batch`` images where that is open."""
+    shapes, image = network.shapes, network.image.name
+    fixed = shapes.static(image)[0]
+    if fixed is not None and batch not in {None, fixed}:
+        raise OptionError("--batch", str(batch), (f"{fixed}, which this model fixes",))
+    inputs: dict[str, tuple[str, Sequence[int]]] = {}
+    for spec in input_specs(network.model):
+        first = [batch or 1] if shapes.static(spec.name)[:1] == (None,) else shapes.inputs[spec.name][:1]
+        kind = onnx.helper.tensor_dtype_to_np_dtype(spec.elem_type).name
+        inputs[spec.name] = (kind, (*first, *shapes.inputs[spec.name][1:]))
+    return inputs
+
+
+def _check_counts(*, batch: int | None, threads: int, runs: int, warmup: int) -> None:
+    for option, count, least in (
+        ("batch", batch, 1),
+        ("threads", threads, 1),
+        ("runs", runs, 1),
+        ("warmup", warmup, 0),
+    ):
+        if count is not None and count < least:
+            raise OptionError(f"--{option}", str(count), (f"whole numbers from {least}",))
+
+
+def _known(providers: Sequence[str] | None) -> tuple[str, ...]:
+    available = ort.get_available_providers()
+    for provider in providers or ():
+        if provider not in available:
+            raise OptionError("--provider", provider, available)
+    return tuple(providers or ["CPUExecutionProvider"])
