@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
+import datetime as dt
 import io
 import os
 import platform
@@ -60,7 +60,7 @@ def main() -> None:
 def about_this_machine() -> Row:
     """What the times depend on besides the model."""
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
         "cpu": cpu(),
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),

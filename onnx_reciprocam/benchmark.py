@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 COST_LIMIT = 200
 """The naive explanation is left out above so many times the plain model's multiply-adds: it would take minutes."""
+LIVE = 3
+"""Memory of a tail over that of its widest node: the other arm of a residual block, and what onnxruntime rounds up."""
 MEMORY = Path("/proc/meminfo")
 """Where Linux tells how much memory is free."""
 
@@ -197,7 +199,7 @@ class _Field:
 
 
 def _bytes_of_copies(network: Network, target: Target) -> int:
-    """Of the widest node behind the target, one copy per cell, for the probed batch."""
+    """About what one copy of the tail per cell holds at its widest, for the probed batch."""
     nodes, seen = network.model.graph.nodes, network.shapes.seen
     behind = descendants(nodes, [target.tensor.name])
 
@@ -205,7 +207,7 @@ def _bytes_of_copies(network: Network, target: Target) -> int:
         return math.prod(seen[tensor.name]) * network.dtype(tensor).itemsize
 
     tensors = ([t for t in (*node.inputs, *node.outputs) if t.name in behind and t.name in seen] for node in nodes)
-    return target.cells * max(sum(map(size, around)) for around in tensors)
+    return LIVE * target.cells * max(sum(map(size, around)) for around in tensors)
 
 
 def free_bytes() -> float:

@@ -114,8 +114,8 @@ class Explanation:
             "overlay": visualise.overlay(picture, saliency, _FIGURE_ALPHA, region),
         }
         class_id = int(self.classes[index, self._ranked(index)[rank]])
-        lines = [f"{p.score:.1%}  {p.label} ({p.class_id})" for p in self.top(index=index)]
-        return visualise.caption(panels, [f"Why {self.label(class_id)} ({class_id})?", *lines])
+        lines = [f"{p.score:.1%}  {self._title(p.class_id)}" for p in self.top(index=index)]
+        return visualise.caption(panels, [f"Why {self._title(class_id)}?", *lines])
 
     def save(
         self, path: str | os.PathLike[str], image: Picture | None = None, *, index: int = 0, rank: int = 0
@@ -132,6 +132,10 @@ class Explanation:
         if (ending := Path(path).suffix.lower()) not in {".png", ".jpg", ".jpeg", ".webp"}:
             raise WriteError(os.fspath(path), "the name has to end in .png, .jpg or .webp")
         return write_atomically(path, visualise.encode(self.figure(image, index=index, rank=rank), ending))
+
+    def _title(self, class_id: int) -> str:
+        """A class by name and number, once each."""
+        return f"{self.label(class_id)} ({class_id})" if class_id < len(self.labels) else self.label(class_id)
 
     def _repr_png_(self) -> bytes | None:
         """The first image's figure, for notebooks; None where there is nothing to draw."""

@@ -28,6 +28,8 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 
 _CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"/onnxruntime_src/\S+:\d+ .*?\)( const)? ")
+"""A line of onnxruntime's own source and the function there."""
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | onnxruntime.InferenceSession
 
@@ -60,5 +62,5 @@ def source_name(model: Source) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The first line of onnxruntime's message, without its code."""
-    return (_CODE.sub("", str(error)).splitlines() or [type(error).__name__])[0]
+    """The first line of onnxruntime's message, without its code and the place in its source."""
+    return (_PLACE.sub("", _CODE.sub("", str(error))).splitlines() or [type(error).__name__])[0]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from onnx_reciprocam.tail.axes import BATCH, Axes, cell_factors, in_order, is_cell, is_pure
+from onnx_reciprocam.tail.axes import Axes, cell_factors, in_order, is_batch, is_cell, is_pure
 from onnx_reciprocam.tail.fold import run_node
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
 
@@ -32,7 +32,8 @@ class Places(NamedTuple):
 
 def is_flattened(axes: Axes) -> bool:
     """Whether these are images, each a row that runs over cells and channels."""
-    return len(axes) == 2 and not is_cell(axes[0]) and is_cell(axes[1]) and not is_pure(axes[1])
+    mixed = len(axes) == 2 and is_cell(axes[1]) and not is_pure(axes[1])
+    return mixed and not is_cell(axes[0]) and not is_batch(axes[1])
 
 
 def live_inputs(call: Call) -> list[Stacked] | Misfit:
@@ -60,7 +61,7 @@ def _places(axes: Axes) -> Places | None:
     where = [i for i, factor in enumerate(axis) if is_cell((factor,))]
     factors = cell_factors(axes)
     together = where == list(range(where[0], where[-1] + 1))
-    if not together or in_order(factors) != list(range(len(factors))) or any(f.label == BATCH for f in axis):
+    if not together or in_order(factors) != list(range(len(factors))):
         return None
     sizes = [factor.size for factor in axis]
     return Places(

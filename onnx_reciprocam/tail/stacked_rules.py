@@ -81,6 +81,8 @@ def _rowwise(call: Call) -> Answer:
     """Masks are more images."""
     if not call.only_first():
         return Misfit("its weights depend on the mask")
+    if call.node.op == "FusedConv" and len(call.terms) > 3:
+        return Misfit("what it adds differs between images")
     if call.node.op == "MaxPool" and len(call.node.outputs) != 1:
         return Misfit("it counts places over the whole batch")
     return _on_rows(call)

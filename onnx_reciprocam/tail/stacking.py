@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.errors import UnsupportedModelError
-from onnx_reciprocam.tail.axes import cell_axes, cell_factors, in_order, is_cell
+from onnx_reciprocam.tail.axes import BATCH, cell_axes, cell_factors, in_order, is_cell, is_pure, rest_shape
 from onnx_reciprocam.tail.terms import Shared, Spot, Stacked
 
 if TYPE_CHECKING:
@@ -43,9 +43,19 @@ class Stacker:
     def widen(self, term: Spot, shape: StaticShape) -> Stacked:
         """``Where(mask, own, rest)`` for every mask: ``[N, *shape]``."""
         if term.own.name not in self._widened:
-            value = self._chosen(self.selector(term.axes), term.own, term.rest)
+            pure = all(map(is_pure, term.axes))
+            value = self._chosen(self.selector(term.axes), term.own, term.rest) if pure else self._unmixed(term, shape)
             self._widened[term.own.name] = Stacked(value, 0, shape)
         return self._widened[term.own.name]
+
+    def _unmixed(self, term: Spot, shape: StaticShape) -> gs.Tensor:
+        """The same where an axis runs over cells and channels: chosen factor by factor, then laid out again."""
+        self._need_static("cells and channels along one axis")
+        factors = [factor for axis in term.axes for factor in axis]
+        apart = tuple((factor,) for factor in factors)
+        own = self.branch.reshape(term.own, [-1 if factor.label == BATCH else factor.size for factor in factors])
+        value = self._chosen(self.selector(apart), own, term.rest.reshape(rest_shape(apart)))
+        return self.branch.reshape(value, [self.count, *(-1 if size is None else size for size in shape)])
 
     def _chosen(self, mask: gs.Tensor, own: gs.Tensor, rest: NDArray[np.generic]) -> gs.Tensor:
         """``Where(mask, own, rest)``; whole numbers and truth values as int64: onnxruntime chooses no narrower ones."""

@@ -1,6 +1,6 @@
 """The walk: the tail of the network interpreted on terms instead of tensors.
 
-Each operator has a rule per kind of term (:mod:`~.spot_rules`, :mod:`~.stacked_rules`). Where a ``Spot`` rule is
+Each operator has a rule per kind of term (:mod:`~.spot_rules`, :mod:`~.pool_rules`, :mod:`~.stacked_rules`). Where a ``Spot`` rule is
 missing or does not fit, the inputs are multiplied out and the walk goes on; where a ``Stacked`` rule is missing, the
 node runs once per mask. Both are slower, never wrong, and noted with their reason.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from onnx_reciprocam.errors import UnsupportedModelError
 from onnx_reciprocam.graph import descendants, reads
-from onnx_reciprocam.tail import spot_rules, stacked_rules  # noqa: F401 - they fill the tables
+from onnx_reciprocam.tail import pool_rules, spot_rules, stacked_rules  # noqa: F401 - they fill the tables
 from onnx_reciprocam.tail.call import Call
 from onnx_reciprocam.tail.cost import multiply_adds
 from onnx_reciprocam.tail.per_cell import per_cell
@@ -39,6 +39,7 @@ class Note:
         op: Its operator.
         term: The kind of term it ended as: ``Spot``, ``Stacked``, or ``per cell``.
         multiply_adds: Of the nodes emitted for it, for the probed batch.
+        reordered: Bytes of weights that the runtime keeps a second time, in another order, once it has loaded the file.
         widened: Why a narrower term did not do, or nothing.
     """
 
@@ -47,6 +48,7 @@ class Note:
     term: str
     multiply_adds: int
     widened: str = ""
+    reordered: int = 0
 
 
 class Walk:
@@ -67,6 +69,7 @@ class Walk:
         self.model, self.shapes, self.branch, self.target, self.copies = model, shapes, branch, target, copies
         self.stacker = Stacker(branch, *grid)
         self.notes: list[Note] = []
+        self.reordered: dict[str, int] = {}
         self._behind = descendants(model.graph.nodes, [target.name])
         self._terms: dict[str, Term] = {}
 
@@ -108,20 +111,17 @@ class Walk:
                 "Choose a target behind it, or export the model without control flow.",
             )
         call = Call(self, node, [self.term(tensor) if tensor.name else None for tensor in node.inputs])
-        reason, results = "", None
+        reason, results, copies = "", None, 1
         if not any(isinstance(term, Stacked) for term in call.terms):
             reason, results = _try(SPOT, call)
         if results is None:
             missing, results = _try(STACKED, call)
-            reason = reason or missing
+            reason, copies = reason or missing, self.copies
         kind = type(results[0]).__name__ if results else "per cell"
         results = results or per_cell(call)
         self._terms.update((tensor.name, term) for tensor, term in zip(node.outputs, results, strict=False))
-        self._note(node, kind, results[0], reason)
-
-    def _note(self, node: gs.Node, kind: str, result: Term, reason: str) -> None:
-        copies = 1 if isinstance(result, Spot) else self.copies
-        self.notes.append(Note(name_of(node), node.op, kind, self.multiply_adds(node) * copies, reason))
+        reordered = self.reordered.get(node.outputs[0].name, 0)
+        self.notes.append(Note(name_of(node), node.op, kind, self.multiply_adds(node) * copies, reason, reordered))
 
     def multiply_adds(self, node: gs.Node) -> int:
         """Of one plain run of ``node``."""

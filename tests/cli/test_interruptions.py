@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import onnx
@@ -56,7 +55,8 @@ def test_an_interrupt_in_the_middle_of_a_file(cli: CommandLine, call: str) -> No
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (130, "error: interrupted; nothing half-written is left.\n")
+    assert (process.returncode, err.splitlines()[-1]) == (130, "error: interrupted; nothing half-written is left.")
+    assert "Traceback" not in err
     assert cli.files() == before
 
 
@@ -75,7 +75,6 @@ def test_a_reader_that_leaves(cli: CommandLine) -> None:
     with start(PROGRAM, "inspect plain.onnx", cli.folder) as process:
         assert process.stdout is not None
         process.stdout.close()
-        time.sleep(0)
         assert process.stderr is not None
         err = process.stderr.read()
     assert not [word for word in NOISE if word in err]
