@@ -96,10 +96,24 @@ def gemm(tail: Tail, data: DataObject) -> str:
     return tail.tested("Gemm", rows, weight, *bias, transB=flip, alpha=0.5, beta=1.5)
 
 
-def flattened_gemm(tail: Tail, _data: DataObject) -> str:
+def flattened_gemm(tail: Tail, data: DataObject) -> str:
     """The first linear layer of VGG."""
-    flat = tail.op("Flatten", real(tail))
-    return tail.tested("Gemm", flat, tail.normal(tail.channels * tail.grid[0] * tail.grid[1], 3), tail.normal(3))
+    inputs = tail.channels * tail.grid[0] * tail.grid[1]
+    flip = data.draw(st.integers(0, 1), "transB")
+    scales = data.draw(st.sampled_from([{}, {"alpha": 0.5, "beta": 1.5}]), "scales")
+    weight = tail.normal(3, inputs) if flip else tail.normal(inputs, 3)
+    return tail.tested("Gemm", tail.op("Flatten", real(tail)), weight, tail.normal(3), transB=flip, **scales)
+
+
+def flattened_matmul(tail: Tail, _data: DataObject) -> str:
+    inputs = tail.channels * tail.grid[0] * tail.grid[1]
+    return tail.tested("MatMul", tail.op("Flatten", real(tail)), tail.normal(inputs, 3))
+
+
+def flattened_scale(tail: Tail, _data: DataObject) -> str:
+    """A weight per cell and channel, so that the flattened map has to be multiplied out."""
+    inputs = tail.channels * tail.grid[0] * tail.grid[1]
+    return tail.tested("Mul", tail.op("Flatten", real(tail)), tail.normal(inputs))
 
 
 def image_bias_gemm(tail: Tail, _data: DataObject) -> str:
@@ -209,6 +223,20 @@ CASES = [
     Case("MatMul", attention, spot=widened("it multiplies cells with each other"), layout="b h w c", note="attention"),
     Case("Gemm", gemm, layout="b h w c", batch=("one",), channels=(2, 3, 4)),
     Case("Gemm", flattened_gemm, spot=STACKED, note="flattened", channels=(2, 3, 4)),
+    Case("Gemm", flattened_gemm, spot=STACKED, note="flattened, channels last", channels=(2, 3, 4), layout="b h w c"),
+    Case("MatMul", flattened_matmul, spot=STACKED, note="flattened", channels=(2, 3, 4)),
+    Case("MatMul", flattened_matmul, spot=STACKED, note="flattened, one channel", channels=(1,), layout="b h w c"),
+    *(
+        Case(
+            "Mul",
+            flattened_scale,
+            spot=widened("values that differ between cells"),
+            note=f"flattened {layout}",
+            layout=layout,
+            channels=(2, 3, 4),
+        )
+        for layout in ("b c h w", "b h w c")
+    ),
     Case(
         "Gemm",
         image_bias_gemm,
