@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import uses_external_data
 
 from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError, UnsupportedModelError
@@ -154,7 +154,7 @@ def load(source: ModelSource) -> Model:
         proto = _parse(data, name)
     _check(proto, None if folder is None else Path(name), name)
     if data is None:
-        data = proto.SerializeToString(deterministic=True)
+        data = _serialised(proto)
     return Model(proto, name, folder, _digest(data, proto, folder))
 
 
@@ -177,6 +177,15 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
     if not proto.ir_version or not proto.graph.node:
         raise ModelFileError(name, "is no ONNX file: it holds no graph.")
     return proto
+
+
+def _serialised(proto: onnx.ModelProto) -> bytes:
+    try:
+        return proto.SerializeToString(deterministic=True)
+    except (EncodeError, ValueError):
+        raise ModelFileError(
+            "the model", "is over 2 GB in memory: save it with external data and pass the path instead."
+        ) from None
 
 
 def _check(proto: onnx.ModelProto, path: Path | None, name: str) -> None:

@@ -93,7 +93,9 @@ def splice(
     splicer = _Splicer(network, target, options)
     graph = splicer.graph(naive=naive)
     contract = splicer.contract(preprocessing, tuple(labels))
-    return Spliced(network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost, network.batch)
+    return Spliced(
+        network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost, network.batch
+    )
 
 
 class _Splicer:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from onnx_reciprocam.tail.axes import Axes, cell_factors, in_order, is_batch, is_cell, is_pure
+from onnx_reciprocam.tail.axes import Axes, cell_factors, in_order, is_batch, is_cell
 from onnx_reciprocam.tail.fold import run_node
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
 
@@ -31,9 +31,8 @@ class Places(NamedTuple):
 
 
 def is_flattened(axes: Axes) -> bool:
-    """Whether these are images, each a row that runs over cells and channels."""
-    mixed = len(axes) == 2 and is_cell(axes[1]) and not is_pure(axes[1])
-    return mixed and not is_cell(axes[0]) and not is_batch(axes[1])
+    """Whether these are images, each a row that runs over cells (and channels, if there are several)."""
+    return len(axes) == 2 and is_cell(axes[1]) and not is_cell(axes[0]) and not is_batch(axes[1])
 
 
 def live_inputs(call: Call) -> list[Stacked] | Misfit:

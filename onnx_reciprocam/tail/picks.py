@@ -62,12 +62,19 @@ def _pick_from_all(walk: Walk, tensor: gs.Tensor, ids: gs.Tensor) -> gs.Tensor:
 def choose(walk: Walk, scores: gs.Tensor, ids: gs.Tensor, classes: int) -> gs.Tensor:
     """``[B, classes, N]`` and ``[B, K]`` -> ``[B, K, N]``."""
     branch = walk.branch
-    wanted = branch.unsqueeze(ids, [2])
     if branch.opset < 11:
-        one_hot = branch.cast(branch.equal(wanted, branch.constant(np.arange(classes), hint="classes")), np.float32)
-        return branch.op("MatMul", one_hot, scores)
-    spread = branch.op("Expand", wanted, branch.vector([1, 1, walk.stacker.count]))
+        return _one_hot(walk, scores, ids, classes)
+    spread = branch.op("Expand", branch.unsqueeze(ids, [2]), branch.vector([1, 1, walk.stacker.count]))
     return branch.op("GatherElements", scores, spread, axis=1)
+
+
+def _one_hot(walk: Walk, scores: gs.Tensor, ids: gs.Tensor, classes: int) -> gs.Tensor:
+    """The choice before GatherElements came: a product with one-hot rows."""
+    branch = walk.branch
+    known = branch.constant(np.arange(classes), hint="classes")
+    checked = branch.op("Gather", known, ids, axis=0)  # fails on ids that no class has, which rows of zeros would hide
+    one_hot = branch.cast(branch.equal(branch.unsqueeze(checked, [2]), known), np.float32)
+    return branch.op("MatMul", one_hot, scores)
 
 
 def _is_linear_layer(walk: Walk, node: gs.Node) -> bool:

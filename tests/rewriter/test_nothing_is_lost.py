@@ -210,18 +210,13 @@ def test_switched_off_there_are_no_maps_and_the_predictions_stay() -> None:
     np.testing.assert_array_equal(shown[0], scores)
 
 
-CHOOSING_BY_ONE_HOT = pytest.mark.xfail(
-    strict=True, reason="before opset 11, classes from the end and beyond it get flat maps"
-)
-
-
 @pytest.mark.parametrize(
     ("opset", "score", "classes"),
     [
         (9, "logit", [0, CLASSES - 1]),
         (9, "logit", [-1, -CLASSES]),
         (9, "probability", [0, CLASSES - 1]),
-        pytest.param(9, "probability", [-1, -CLASSES], marks=CHOOSING_BY_ONE_HOT),
+        pytest.param(9, "probability", [-1, -CLASSES]),
         (17, "logit", [-1, -CLASSES]),
         (17, "probability", [-1, -CLASSES]),
     ],
@@ -247,7 +242,7 @@ def test_asked_classes_count_from_either_end(opset: int, score: str, classes: li
         (17, {"score": "probability"}),
         (17, {"toggle": True}),
         (9, {}),
-        pytest.param(9, {"score": "probability"}, marks=CHOOSING_BY_ONE_HOT),
+        pytest.param(9, {"score": "probability"}),
     ],
 )
 def test_a_class_that_does_not_exist_is_refused_by_the_runtime(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bare_tail import Tail
     from case import Build
     from hypothesis.strategies import DataObject
+    from numpy.typing import NDArray
 
 SIDES = st.integers(1, 3)
 MIXES = r"a \dx\d convolution mixes neighbouring cells"
@@ -96,18 +97,22 @@ def gemm(tail: Tail, data: DataObject) -> str:
     return tail.tested("Gemm", rows, weight, *bias, transB=flip, alpha=0.5, beta=1.5)
 
 
+def columns(tail: Tail, outputs: int) -> NDArray[np.float32]:
+    """Weights of a layer behind a flattened map, so small that a sum over all its inputs is of order 1."""
+    inputs = tail.channels * tail.grid[0] * tail.grid[1]
+    return tail.normal(inputs, outputs) / np.float32(2 * inputs**0.5)
+
+
 def flattened_gemm(tail: Tail, data: DataObject) -> str:
     """The first linear layer of VGG."""
-    inputs = tail.channels * tail.grid[0] * tail.grid[1]
     flip = data.draw(st.integers(0, 1), "transB")
     scales = data.draw(st.sampled_from([{}, {"alpha": 0.5, "beta": 1.5}]), "scales")
-    weight = tail.normal(3, inputs) if flip else tail.normal(inputs, 3)
+    weight = columns(tail, 3).T if flip else columns(tail, 3)
     return tail.tested("Gemm", tail.op("Flatten", real(tail)), weight, tail.normal(3), transB=flip, **scales)
 
 
 def flattened_matmul(tail: Tail, _data: DataObject) -> str:
-    inputs = tail.channels * tail.grid[0] * tail.grid[1]
-    return tail.tested("MatMul", tail.op("Flatten", real(tail)), tail.normal(inputs, 3))
+    return tail.tested("MatMul", tail.op("Flatten", real(tail)), columns(tail, 3))
 
 
 def flattened_scale(tail: Tail, _data: DataObject) -> str:
@@ -230,7 +235,7 @@ CASES = [
         Case(
             "Mul",
             flattened_scale,
-            spot=widened("values that differ between cells"),
+            spot=widened("it adds or multiplies values that differ between cells"),
             note=f"flattened {layout}",
             layout=layout,
             channels=(2, 3, 4),
