@@ -24,9 +24,10 @@ import onnxruntime
 
 from onnx_reciprocam.benchmark import bench
 from onnx_reciprocam.runtime.atomic import write_atomically
+from onnx_reciprocam.timings import quartiles
 
 if TYPE_CHECKING:
-    from onnx_reciprocam.timings import Benchmark
+    from onnx_reciprocam.timings import Benchmark, Variant
 
 HERE = Path(__file__).parent
 EXPORTERS = ("ts1", "dynamon")
@@ -81,16 +82,27 @@ def cpu() -> str:
 def row(found: Benchmark) -> Row:
     """One network's numbers."""
     cells: Row = {"target": found.target, "grid": "x".join(map(str, found.grid)), "runs": str(found.runs)}
+    measured = {variant.name: variant for variant in found.variants}
     for name in ("plain", "explained", "naive"):
-        variant = getattr(found, name)
-        cells[f"{name}_ms"] = f"{variant.median:.2f}" if variant else ""
-        cells[f"{name}_quartiles_ms"] = "{:.2f}-{:.2f}".format(*variant.quartiles) if variant else ""
-    cells["explained_ratio"] = f"{found.explained_ratio:.3f}"
-    cells["naive_ratio"] = f"{found.naive_ratio:.3f}" if found.naive_ratio else ""
-    for name in ("plain", "explained", "naive"):
-        variant = getattr(found, name)
-        cells[f"{name}_peak_mb"] = f"{variant.peak_mb:.1f}" if variant and variant.peak_mb else ""
+        cells |= columns(name, measured.get(name), found.plain)
     return cells | {"naive_skipped": found.naive_skipped}
+
+
+def columns(name: str, variant: Variant | None, plain: Variant) -> Row:
+    """One variant's numbers, empty where it was not measured."""
+    cells = dict.fromkeys((f"{name}_ms", f"{name}_quartiles_ms", f"{name}_peak_mb"), "")
+    if name != "plain":
+        cells |= dict.fromkeys((f"{name}_ratio", f"{name}_ratio_quartiles"), "")
+    if variant is None:
+        return cells
+    numbers = {
+        f"{name}_ms": f"{variant.median:.2f}",
+        f"{name}_quartiles_ms": "{:.2f}-{:.2f}".format(*variant.quartiles),
+        f"{name}_peak_mb": "" if variant.peak_mb is None else f"{variant.peak_mb:.1f}",
+        f"{name}_ratio": f"{variant.ratio(plain):.3f}",
+        f"{name}_ratio_quartiles": "{:.3f}-{:.3f}".format(*quartiles(variant.ratios(plain))),
+    }
+    return {column: numbers[column] for column in cells}
 
 
 def as_csv(rows: list[Row]) -> bytes:

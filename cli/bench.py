@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from onnx_reciprocam.timings import quartiles
 
 from . import options as shared
 from .preprocessing import read_size
@@ -94,7 +97,7 @@ def _show(found: Benchmark) -> None:
     say(f"Fed {fed}; {found.threads} threads, {', '.join(found.providers)}.")
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("variant")
-    for column in ("median ms", "quartiles", "x plain", "peak MB", "more"):
+    for column in ("median ms", "quartiles", "x plain", "quartiles", "peak MB", "more"):
         table.add_column(column, justify="right", no_wrap=True)
     for variant in found.variants:
         table.add_row(*_row(variant, found.plain))
@@ -106,13 +109,21 @@ def _show(found: Benchmark) -> None:
 
 
 def _row(variant: Variant, plain: Variant) -> tuple[str, ...]:
-    low, high = variant.quartiles
     growth = variant.growth(plain)
     return (
         variant.name,
-        f"{variant.median:,.2f}",
-        f"{low:,.2f} - {high:,.2f}",
+        _number(variant.median),
+        _range(variant.milliseconds),
         f"{variant.ratio(plain):,.2f}",
+        _range(variant.ratios(plain)),
         "?" if variant.peak_mb is None else f"{variant.peak_mb:,.0f}",
         "" if growth is None or variant is plain else f"{growth:+,.1f}%",
     )
+
+
+def _range(values: Sequence[float]) -> str:
+    return " - ".join(map(_number, quartiles(values)))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -47,8 +48,8 @@ class ModelRun:
     threads: int
     providers: Sequence[str]
 
-    def start(self) -> Callable[[], object]:
-        """Load the model; what comes back runs it once, each time on the same noise."""
+    def start(self) -> Callable[[], list[Any]]:
+        """Load the model; what comes back runs it once, each time on the same noise, and answers its outputs."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
@@ -56,7 +57,7 @@ class ModelRun:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         session = ort.InferenceSession(self.path, options, providers=list(self.providers))
         feeds = self.feeds()
-        return lambda: session.run(None, feeds)
+        return partial(session.run, None, feeds)
 
     def feeds(self) -> dict[str, NDArray[Any]]:
         """Standard normal noise from a fixed seed; zeros where the input takes no fractions."""

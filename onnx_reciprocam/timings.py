@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,11 @@ class Variant:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Milliseconds that a quarter and three quarters of the runs stayed below: the noise."""
-        low, high = np.percentile(self.milliseconds, (25, 75))
-        return float(low), float(high)
+        return quartiles(self.milliseconds)
+
+    def ratios(self, plain: Variant) -> tuple[float, ...]:
+        """Times the plain model's time, round by round."""
+        return tuple(a / b for a, b in zip(self.milliseconds, plain.milliseconds, strict=True))
 
     def ratio(self, plain: Variant) -> float:
         """Times the plain model's time: the median of the rounds' own ratios.
@@ -43,7 +46,7 @@ class Variant:
         Not the ratio of the medians: runs of one round stand side by side, so what slows the machine for longer than a
         round cancels within each ratio.
         """
-        return statistics.median(a / b for a, b in zip(self.milliseconds, plain.milliseconds, strict=True))
+        return statistics.median(self.ratios(plain))
 
     def growth(self, plain: Variant) -> float | None:
         """Peak memory beyond the plain model's, in percent of it."""
@@ -112,7 +115,14 @@ class Benchmark:
             "median_ms": variant.median,
             "quartiles_ms": list(variant.quartiles),
             "ratio": variant.ratio(self.plain),
+            "ratio_quartiles": list(quartiles(variant.ratios(self.plain))),
             "peak_mb": variant.peak_mb,
             "peak_growth_percent": variant.growth(self.plain),
             "runs_ms": list(variant.milliseconds),
         }
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """What a quarter and three quarters of the values stay below."""
+    low, high = np.percentile(values, (25, 75))
+    return float(low), float(high)

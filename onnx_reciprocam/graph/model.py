@@ -181,7 +181,7 @@ def _parse(data: bytes, name: str) -> onnx.ModelProto:
 
 def _serialised(proto: onnx.ModelProto) -> bytes:
     try:
-        return proto.SerializeToString(deterministic=True)
+        return bytes(proto.SerializeToString(deterministic=True))
     except (EncodeError, ValueError):
         raise ModelFileError(
             "the model", "is over 2 GB in memory: save it with external data and pass the path instead."

@@ -17,6 +17,7 @@ from onnx_reciprocam.contract import (
     Score,
     Upsample,
 )
+from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.graph import check_writable, load, save
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import study
@@ -100,6 +101,9 @@ def rewrite_with(
     if destination is not None:
         check_writable(Path(destination), overwrite=overwrite)
     network = study(model, options.output, preprocessing.size if preprocessing else None)
+    if labels and len(labels) != network.scores.classes:
+        counts = f"{len(labels)} names for {network.scores.classes} classes"
+        raise InputError("labels", f"{counts}; one name per class, in order.")
     target = network.find(options.target) if options.target else automatic(network)[0]
     spliced = splice(network, target, options, preprocessing=preprocessing, labels=labels)
     if destination is not None:
