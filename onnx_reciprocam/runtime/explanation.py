@@ -41,7 +41,7 @@ class View(NamedTuple):
     region: Region
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
     """Predictions and maps of a batch.
 
@@ -65,6 +65,11 @@ class Explanation:
     labels: tuple[str, ...] = ()
     activation: str = "none"
     views: tuple[View, ...] = ()
+
+    def __repr__(self) -> str:
+        """Shapes alone: the arrays are too long to read."""
+        shapes = (f"{name}={list(getattr(self, name).shape)}" for name in ("predictions", "saliency", "classes"))
+        return f"Explanation({', '.join(shapes)})"
 
     def top(self, k: int = 5, *, index: int = 0) -> list[Prediction]:
         """The ``k`` best classes of an image, best first, with their probabilities.
