@@ -83,9 +83,14 @@ def _summary(out: Path, contract: Contract) -> None:
 def _report(spliced: Spliced) -> None:
     kinds = Counter(note.term for note in spliced.notes)
     say("Nodes behind the target: ", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+    say("  Spot: one copy serves all masks. Stacked: a copy per mask, of what the pool or flattening left.")
     millions = 1e6 * spliced.batch
     plain, maps = spliced.plain_cost / millions, spliced.cost / millions
     say(f"Multiply-adds per image: plain {plain:,.1f} M, maps {maps:,.1f} M")
+    if reordered := sum(note.reordered for note in spliced.notes):
+        say(f"Weights that the runtime keeps a second time, in another order: {reordered / 1e6:,.1f} MB")
+    if spliced.contract.mask != "pixel":
+        say(f"The {spliced.contract.mask} mask is a copy of the map per cell from the start.")
     widened = [note for note in spliced.notes if note.widened]
     if not widened:
         say("No node had to be multiplied out.")

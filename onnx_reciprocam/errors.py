@@ -7,12 +7,22 @@ Every error carries its constructor's arguments as ``args``, so that it survives
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INSPECT_HINT = "List candidates: onnx-reciprocam inspect MODEL.onnx"
+
+
+_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"/onnxruntime_src/\S+:\d+ .*?\)( const)? ")
+
+
+def runtime_reason(error: Exception) -> str:
+    """The first line of onnxruntime's message, without its code and the place in its own source."""
+    return (_PLACE.sub("", _CODE.sub("", str(error).strip())).splitlines() or [type(error).__name__])[0]
 
 
 class ReciprocamError(Exception):

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from onnx_reciprocam.errors import ProbeError, UnsupportedModelError
+from onnx_reciprocam.errors import ProbeError, UnsupportedModelError, runtime_reason
 from onnx_reciprocam.graph.model import FOLDER_KEY
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
-        raise ProbeError(_first_line(error)) from None
+        raise ProbeError(runtime_reason(error)) from None
 
 
 def _first_run(
@@ -194,7 +194,7 @@ def _first_run(
         run, problem = _try(session, specs, shapes)
         if run is not None:
             return shapes, run
-    raise ProbeError(_first_line(problem) if problem else "it has no inputs")
+    raise ProbeError(runtime_reason(problem) if problem else "it has no inputs")
 
 
 def _try(
@@ -236,7 +236,3 @@ def _feed(specs: list[InputSpec], shapes: Mapping[str, Shape]) -> dict[str, np.n
     return {
         spec.name: np.zeros(shapes[spec.name], onnx.helper.tensor_dtype_to_np_dtype(spec.elem_type)) for spec in specs
     }
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]

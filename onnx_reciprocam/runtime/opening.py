@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from onnx_reciprocam.errors import ModelFileError, OptionError
+from onnx_reciprocam.errors import ModelFileError, OptionError, runtime_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +25,6 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     state.NotImplemented,
     state.RuntimeException,
 )
-
-_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_PLACE = re.compile(r"/onnxruntime_src/\S+:\d+ .*?\)( const)? ")
-"""A line of onnxruntime's own source and the function there."""
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | onnxruntime.InferenceSession
 
@@ -53,14 +48,9 @@ def open_session(model: Source, providers: Sequence[Any] | None, session_options
         loadable = model if isinstance(model, bytes) else os.fspath(model)
         return onnxruntime.InferenceSession(loadable, session_options, providers or ["CPUExecutionProvider"])
     except ORT_ERRORS as error:
-        raise ModelFileError(source_name(model), f"onnxruntime cannot load it: {reason(error)}") from error
+        raise ModelFileError(source_name(model), f"onnxruntime cannot load it: {runtime_reason(error)}") from error
 
 
 def source_name(model: Source) -> str:
     """How messages call ``model``."""
     return os.fspath(model) if isinstance(model, (str, os.PathLike)) else "the model"
-
-
-def reason(error: Exception) -> str:
-    """The first line of onnxruntime's message, without its code and the place in its source."""
-    return (_PLACE.sub("", _CODE.sub("", str(error))).splitlines() or [type(error).__name__])[0]

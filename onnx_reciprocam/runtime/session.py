@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 
 from onnx_reciprocam.contract import CLASS_IDS_INPUT, SALIENCY, SALIENCY_CLASSES, TOGGLE_INPUT, Contract, Preprocessing
-from onnx_reciprocam.errors import InputError
+from onnx_reciprocam.errors import InputError, runtime_reason
 from onnx_reciprocam.runtime.explanation import Explanation, View
 from onnx_reciprocam.runtime.images import Picture, read_image
 from onnx_reciprocam.runtime.model_input import ModelInput
-from onnx_reciprocam.runtime.opening import ORT_ERRORS, Source, open_session, reason, source_name
+from onnx_reciprocam.runtime.opening import ORT_ERRORS, Source, open_session, source_name
 from onnx_reciprocam.runtime.preprocess import prepare, settle
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class ExplainedSession:
             return dict(zip(names, self.session.run(names, feeds, options), strict=True))
         except ORT_ERRORS as error:
             raise InputError(
-                self.image.name, f"the model does not run on what it was given: {reason(error)}"
+                self.image.name, f"the model does not run on what it was given: {runtime_reason(error)}"
             ) from error
 
     def _explanation(self, outputs: dict[str, NDArray[Any]]) -> Explanation:

@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import load_external_data_for_tensor
 
-from onnx_reciprocam.errors import ModelFileError
+from onnx_reciprocam.errors import ModelFileError, runtime_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class Model:
         try:
             load_external_data_for_tensor(tensor, os.fspath(self.folder or ""))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            reason = f"the external data of {tensor.name!r} cannot be read ({first_line(error)})"
+            reason = f"the external data of {tensor.name!r} cannot be read ({runtime_reason(error)})"
             raise ModelFileError(self.name, reason) from error
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
@@ -120,12 +120,6 @@ def tensors(message: Any) -> Iterator[onnx.TensorProto]:
 def is_external(tensor: onnx.TensorProto) -> bool:
     """Whether the tensor's numbers lie in another file."""
     return tensor.data_location == onnx.TensorProto.EXTERNAL
-
-
-def first_line(error: Exception) -> str:
-    """An exception's first line, without the runtime's prefix."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rpartition(" : ")[2] if lines[0].startswith("[ONNXRuntimeError]") else lines[0]
 
 
 def _location(tensor: onnx.TensorProto) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
-from onnx_reciprocam.errors import ModelFileError
-from onnx_reciprocam.verification.loading import Model, first_line
+from onnx_reciprocam.errors import ModelFileError, runtime_reason
+
+if TYPE_CHECKING:
+    from onnx_reciprocam.verification.loading import Model
 
 Feeds = Mapping[str, NDArray[Any]]
 
@@ -73,7 +75,7 @@ class Runner:
         try:
             return dict(zip(self.outputs, self._session.run(None, known), strict=True))
         except RUNTIME_ERRORS as error:
-            raise ModelFileError(self._name, f"onnxruntime cannot run it: {first_line(error)}") from error
+            raise ModelFileError(self._name, f"onnxruntime cannot run it: {runtime_reason(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Runtime:
         try:
             return Runner(ort.InferenceSession(source, options, providers=list(self.providers)), model.name)
         except RUNTIME_ERRORS as error:
-            raise ModelFileError(model.name, f"onnxruntime cannot load it: {first_line(error)}") from error
+            raise ModelFileError(model.name, f"onnxruntime cannot load it: {runtime_reason(error)}") from error
 
 
 def quiet_options() -> ort.SessionOptions:

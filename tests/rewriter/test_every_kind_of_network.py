@@ -9,12 +9,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
+from opsets import newest_runnable
 from tiny_networks import CLASSES, GRID, Tiny, residual
 
 import onnx_reciprocam as rc
 from onnx_reciprocam.errors import OptionError, UnsupportedModelError
 
-NEWEST_OPSET = 26
+NEWEST_OPSET = newest_runnable(26)
 """The newest that onnxruntime supports officially."""
 
 NETWORKS: dict[str, Tiny] = {

@@ -35,6 +35,6 @@ def test_the_file_hardly_grows(name: str, exporter: str, options: dict[str, Any]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", OPTIONS[1:3], ids=str)
-@pytest.mark.parametrize(("name", "exporter"), skeleton.names())
+@pytest.mark.parametrize(("name", "exporter"), [entry for entry in skeleton.names() if entry[1] in {"ts1", "dynamon"}])
 def test_no_file_grows_much(name: str, exporter: str, options: dict[str, Any]) -> None:
     check(name, exporter, options)

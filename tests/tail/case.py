@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from opsets import newest_runnable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     Build: TypeAlias = "Callable[[Tail, DataObject], str | list[str]]"
 
-NEWEST = 24
+NEWEST = newest_runnable(24)
 OPSETS = (9, 11, 13, 18, NEWEST)
 """Enough to meet every spelling that changed between attributes and inputs."""
 
