@@ -10,7 +10,7 @@ import typer
 
 from .options import Model, Output, Size
 from .preprocessing import read_size
-from .terminal import command, say
+from .terminal import command, say, share
 
 if TYPE_CHECKING:
     from onnx_reciprocam.rewriter import Inspection
@@ -51,11 +51,10 @@ def _show(found: Inspection, model: Path) -> None:
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:
-    more = candidate.extra_cost
     return (
         _AUTOMATIC if candidate.automatic else "",
         str(candidate.cells),
-        f"+{more:.1%}" if more < 1 else f"+{more:,.1f}x",
+        share(candidate.extra_cost),
         "x".join("?" if side is None else str(side) for side in candidate.shape),
         candidate.layout,
         candidate.node,

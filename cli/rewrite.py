@@ -15,10 +15,9 @@ from onnx_reciprocam.contract import ClassChoice, RewriteOptions
 
 from . import options as shared
 from .preprocessing import read_labels, read_preprocessing
-from .terminal import command, say
+from .terminal import command, say, share
 
 if TYPE_CHECKING:
-    from onnx_reciprocam.contract import Contract
     from onnx_reciprocam.rewriter import Spliced
 
 
@@ -66,7 +65,7 @@ def rewrite(
     )
     names = read_labels(labels)
     spliced = rewrite_with(model, out, options, overwrite=overwrite, preprocessing=preprocessing, labels=names)
-    _summary(out, spliced.contract)
+    _summary(out, spliced)
     if report:
         _report(spliced)
     say("Check it:   ", command("verify", out, "--against", model))
@@ -75,9 +74,13 @@ def rewrite(
         say("Classes are numbers until --labels FILE names them, here or in explain: one name per line, in order.")
 
 
-def _summary(out: Path, contract: Contract) -> None:
+def _summary(out: Path, spliced: Spliced) -> None:
+    contract, extra = spliced.contract, spliced.cost / max(spliced.plain_cost, 1)
     grid = "x".join("?" if side is None else str(side) for side in contract.grid)
     say((str(out), "bold"), f": {grid} maps of ", (contract.target, "bold"), f", class {contract.classes}")
+    say(f"Extra cost: {share(extra)} of the plain model's multiply-adds")
+    if extra > 1:
+        say("That is a copy of much of the network per cell: `inspect` shows what other targets cost.")
 
 
 def _report(spliced: Spliced) -> None:
