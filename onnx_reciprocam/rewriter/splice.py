@@ -165,7 +165,8 @@ class _Splicer:
             values = self.branch.cast(values, np.float32)
         stacker = self.walk.stacker
         maps = self.branch.reshape(values, [0, 0, stacker.height, stacker.width])
-        return finish(self.branch, maps, self.options, self._pixels)
+        grid = (stacker.height, stacker.width)
+        return finish(self.branch, maps, self.options, grid=grid, pixels=self._pixels)
 
     @property
     def _pixels(self) -> list[Size]:

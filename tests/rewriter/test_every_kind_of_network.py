@@ -144,9 +144,15 @@ def test_more_maps_than_classes_are_refused() -> None:
         rc.rewrite(Tiny().build(), classes="top:6")
 
 
-def test_enlarged_maps_need_an_opset_whose_resize_has_half_pixel_centres() -> None:
-    with pytest.raises(OptionError, match=r"--upsample does not take 'input'.*opset 10"):
-        rc.rewrite(Tiny(opset=10).build(), upsample="input")
+@pytest.mark.parametrize("opset", [9, 10])
+@pytest.mark.parametrize("options", [{}, {"toggle": True, "classes": "all"}], ids=str)
+def test_maps_are_enlarged_before_there_was_a_resize_for_it(opset: int, options: dict[str, Any]) -> None:
+    check(Tiny(opset=opset).build(), upsample="input", **options)
+
+
+def test_enlarged_maps_of_an_open_size_need_a_resize_with_half_pixel_centres() -> None:
+    with pytest.raises(OptionError, match=r"--upsample does not take 'input'.*opset 10 where the image's size is open"):
+        rc.rewrite(Tiny(opset=10, size=("h", "w")).build(), upsample="input")
 
 
 @pytest.mark.parametrize("mask", ["pixel", "gaussian"])
