@@ -83,4 +83,4 @@ def _weighted(branch: Branch, maps: gs.Tensor, grid: Sequence[Size], pixels: Seq
 def _bilinear(before: int, after: int) -> NDArray[np.float64]:
     """``[after, before]``: how much of each old place is in each new one."""
     places = np.clip((np.arange(after) + 0.5) * before / after - 0.5, 0, before - 1)
-    return np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(before)))
+    return np.asarray(np.maximum(0.0, 1 - np.abs(places[:, None] - np.arange(before))))
