@@ -60,10 +60,15 @@ class Spliced:
         return total_cost(self.notes)
 
 
+def grid_sizes(target: Target, branch: Branch) -> list[Size]:
+    """Height and width of the grid, read at run time where dynamic."""
+    sizes = branch.sizes(target.tensor, target.shape)
+    return [sizes[axis] for axis in target.grid_axes]
+
+
 def open_walk(network: Network, target: Target, branch: Branch) -> Walk:
     """A walk behind ``target`` that emits into ``branch``; its target is not masked yet."""
-    sizes = branch.sizes(target.tensor, target.shape)
-    height, width = (sizes[axis] for axis in target.grid_axes)
+    height, width = grid_sizes(target, branch)
     return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=target.cells)
 
 
@@ -161,23 +166,21 @@ class _Splicer:
         squashed = wanted is Score.PROBABILITY and scores.probabilities is not None
         source = scores.probabilities if squashed else scores.logits
         values: gs.Tensor = class_scores(self.walk, source, ids, wanted, squashed=squashed)
-        if self._dtype != np.float32:
+        if self.network.dtype(source) != np.float32:
             values = self.branch.cast(values, np.float32)
         stacker = self.walk.stacker
         maps = self.branch.reshape(values, [0, 0, stacker.height, stacker.width])
         grid = (stacker.height, stacker.width)
-        return finish(self.branch, maps, self.options, grid=grid, pixels=self._pixels)
+        return finish(self.branch, maps, self.options, grid=grid, pixels=self._pixels(self.branch))
 
-    @property
-    def _pixels(self) -> list[Size]:
+    def _pixels(self, branch: Branch) -> list[Size]:
         """Height and width of the picture, where maps are wanted at that size."""
         if self.options.upsample is Upsample.NONE:
             return []
         image = self.network.image
         if not image.spatial:
             raise OptionError("--upsample", "input", ("none, since no input of this model is a picture",))
-        tensor = self.network.model.tensors[image.name]
-        sizes = self.branch.sizes(tensor, image.shape)
+        sizes = branch.sizes(self.network.model.tensors[image.name], image.shape)
         return [sizes[axis] for axis in image.spatial]
 
     def _toggled(self, outputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
@@ -194,21 +197,13 @@ class _Splicer:
         then = gs.Graph(self.branch.nodes, [], then_outputs, name="explained", opset=self.branch.opset)
         off = Branch(self.network.model, f"{self.branch.namespace}off")
         batch = off.slice(off.op("Shape", self.network.scores.output), 0, 1, 0)
-        spatial = self._pixels_or_grid(off)
+        spatial = self._pixels(off) or grid_sizes(self.target, off)
         empty = [off.op("ConstantOfShape", off.vector([batch, 0, *spatial]), value=_zero(np.float32))]
         if len(outputs) > 1:
             empty.append(off.op("ConstantOfShape", off.vector([batch, 0]), value=_zero(np.int64)))
         otherwise = gs.Graph(off.nodes, [], empty, name="plain", opset=off.opset)
         self.branch.nodes = []
         return list(self.branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise))
-
-    def _pixels_or_grid(self, branch: Branch) -> list[Size]:
-        if self.options.upsample is Upsample.NONE:
-            sizes = branch.sizes(self.target.tensor, self.target.shape)
-            return [sizes[axis] for axis in self.target.grid_axes]
-        image = self.network.image
-        sizes = branch.sizes(self.network.model.tensors[image.name], image.shape)
-        return [sizes[axis] for axis in image.spatial]
 
     def _published(self, tensor: gs.Tensor, info: gs.Variable) -> gs.Variable:
         """``tensor`` under its public name."""
