@@ -113,6 +113,10 @@ class Call:
             values.append(value)
         return run_node(self.walk.model, self.node, values)
 
+    def spend(self, multiply_adds: int) -> None:
+        """Say what the nodes emitted for it cost, where that is not one plain run or one per mask."""
+        self.walk.spent[self.node.outputs[0].name] = multiply_adds
+
     @property
     def spots(self) -> list[Spot]:
         """The inputs that are ``Spot``."""

@@ -1,8 +1,8 @@
 """The walk: the tail of the network interpreted on terms instead of tensors.
 
-Each operator has a rule per kind of term (:mod:`~.spot_rules`, :mod:`~.pool_rules`, :mod:`~.stacked_rules`). Where a ``Spot`` rule is
-missing or does not fit, the inputs are multiplied out and the walk goes on; where a ``Stacked`` rule is missing, the
-node runs once per mask. Both are slower, never wrong, and noted with their reason.
+Each operator has a rule per kind of term (:mod:`~.spot_rules`, :mod:`~.pool_rules`, :mod:`~.stacked_rules`). Where a rule is missing or
+does not fit, the next wider kind is tried, and where even that of ``Stacked`` is missing, the node runs once per mask.
+Wider is slower, never wrong, and multiplying out is noted with its reason.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from onnx_reciprocam.graph import Branch, Model, Shapes, Size
     from onnx_reciprocam.tail.registry import Rule
     from onnx_reciprocam.tail.terms import StaticShape, Term
+
+
+TABLES: tuple[tuple[Mapping[str, Rule], frozenset[type]], ...] = (
+    (SPOT, frozenset({Spot})),
+    (STACKED, frozenset({Spot, Stacked})),
+)
+"""The tables of rules, narrow to wide, each with the kinds of term that its rules take beside ``Shared``."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Walk:
         self.stacker = Stacker(branch, *grid)
         self.notes: list[Note] = []
         self.reordered: dict[str, int] = {}
+        self.spent: dict[str, int] = {}
         self._behind = descendants(model.graph.nodes, [target.name])
         self._terms: dict[str, Term] = {}
 
@@ -111,17 +119,20 @@ class Walk:
                 "Choose a target behind it, or export the model without control flow.",
             )
         call = Call(self, node, [self.term(tensor) if tensor.name else None for tensor in node.inputs])
-        reason, results, copies = "", None, 1
-        if not any(isinstance(term, Stacked) for term in call.terms):
-            reason, results = _try(SPOT, call)
-        if results is None:
-            missing, results = _try(STACKED, call)
-            reason, copies = reason or missing, self.copies
+        kinds = {type(term) for term in call.terms if term is not None} - {Shared}
+        reasons, results, copies = list[str](), None, 1
+        for table, takes in TABLES:
+            if results is None and kinds <= takes:
+                copies = self.copies if table is STACKED else 1
+                reason, results = _try(table, call)
+                reasons.append(reason)
         kind = type(results[0]).__name__ if results else "per cell"
+        widened = reasons[0] if results is None or copies > 1 else ""
         results = results or per_cell(call)
         self._terms.update((tensor.name, term) for tensor, term in zip(node.outputs, results, strict=False))
+        spent = self.spent.get(node.outputs[0].name, self.multiply_adds(node) * copies)
         reordered = self.reordered.get(node.outputs[0].name, 0)
-        self.notes.append(Note(name_of(node), node.op, kind, self.multiply_adds(node) * copies, reason, reordered))
+        self.notes.append(Note(name_of(node), node.op, kind, spent, widened, reordered))
 
     def multiply_adds(self, node: gs.Node) -> int:
         """Of one plain run of ``node``."""
