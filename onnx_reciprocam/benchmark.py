@@ -97,11 +97,10 @@ def bench(
         field.enter_explained("explained", splice(network, chosen, options))
         skipped = field.enter_naive() if naive else "not asked for"
         variants = field.race(warmup, runs)
-    height, width = chosen.grid_axes
     return Benchmark(
         model=network.model.name,
         target=chosen.tensor.name,
-        grid=(chosen.seen[height], chosen.seen[width]),
+        grid=chosen.seen_grid,
         inputs={name: tuple(shape) for name, (_, shape) in inputs.items()},
         threads=threads,
         warmup=warmup,

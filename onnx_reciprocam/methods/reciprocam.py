@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.contract import Mask, Score
-from onnx_reciprocam.tail import Spot, Stacked, all_classes, choose, pick, rest_shape
-from onnx_reciprocam.tail.axes import cell_axes
+from onnx_reciprocam.methods.token_masks import is_tokens, masked_tokens
+from onnx_reciprocam.tail import Spot, Stacked, Window, all_classes, choose, neighbours, one_image, pick, rest_shape
+from onnx_reciprocam.tail.axes import Factor, cell_axes
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
@@ -27,16 +28,22 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
         axes: The target's.
         mask: Which mask.
         dtype: The target's.
-        naive: Multiply the pixel masks out at once: the slow way, same maps.
+        naive: Multiply the masks out at once: the slow way, same maps.
 
     Returns:
-        ``Spot(own=F, rest=0)`` for ``pixel``; otherwise ``[N, *F]`` with neighbours of a cell weighted in.
+        ``Spot(own=F, rest=0)`` for ``pixel``; otherwise a ``Window`` of each cell and its neighbours, or where the grid
+        is dynamic one copy per mask.
     """
     features, stacker, branch = walk.target, walk.stacker, walk.branch
     shape = walk.static(features)
+    if is_tokens(axes):
+        tokens = masked_tokens(walk, axes, mask, dtype, lambda: branch.cast(_neighbours(walk, _flat(walk)), dtype))
+        return stacker.stack(tokens, shape) if naive else tokens
     if mask is Mask.PIXEL:
         spot = Spot(features, np.zeros(rest_shape(axes), dtype), axes)
         return stacker.widen(spot, shape) if naive else spot
+    if not naive and (window := _window(walk, axes, mask, dtype)) is not None:
+        return window
     weights = branch.cast(_neighbours(walk, axes), dtype)
     if mask is Mask.GAUSSIAN:
         return Stacked(branch.op("Mul", features, weights), 0, shape)
@@ -45,6 +52,22 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
     lengths = [1 if i in cells else (-1 if size is None else size) for i, size in enumerate(shape)]
     vectors = branch.reshape(branch.transpose(features, [*cells, *others]), [stacker.count, *lengths])
     return Stacked(branch.op("Mul", vectors, weights), 0, shape)
+
+
+def _window(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic]) -> Window | None:
+    """The masks that look at 3x3 cells, as a flat list of them; None where the grid is known at run time only."""
+    windower = walk.stacker.windower
+    if windower.grid is None:
+        return None
+    pairs, weights = neighbours(*windower.grid)
+    rows = windower.gather(windower.rows(walk.target, axes), pairs.cell if mask is Mask.GAUSSIAN else pairs.mask)
+    weighted = walk.branch.op("Mul", rows, walk.branch.constant(weights[:, None], dtype, hint="weights"))
+    return Window(weighted, np.zeros(one_image(axes), dtype), pairs, axes)
+
+
+def _flat(walk: Walk) -> Axes:
+    """All cells along one axis."""
+    return ((Factor("h", walk.copies),),)
 
 
 def _neighbours(walk: Walk, axes: Axes) -> gs.Tensor:

@@ -1,64 +1,221 @@
-"""Which axes of a tensor are batch, channels, height and width: followed from the convolutions, not guessed by size."""
+"""Which axes of a tensor are batch, channels and cells: followed from convolutions and image patches, not guessed by size."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnx_reciprocam.tail.axes import Axes, Factor, axes_of, permute, regroup
+from onnx_reciprocam.graph import input_specs
+from onnx_reciprocam.tail.axes import BATCH, Axes, Factor, axes_of, permute, regroup
 from onnx_reciprocam.tail.registry import REGROUPING, operator
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph import Model, Shapes
+    from onnx_reciprocam.tail.axes import Axis
 
 MAPS = ("b c h w", "b h w c")
-"""Layouts whose cells can be masked."""
+"""Layouts of feature maps whose cells can be masked."""
 CHANNELS_FIRST = frozenset(
     {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization"}
     | {"LRN", "DepthToSpace", "SpaceToDepth", "BatchNormalization", "LpPool", "com.microsoft:FusedConv", "QLinearConv"}
 )
 """Operators that ONNX defines on ``b c h w``."""
+GRIDS = (("h", "w"), ("y", "x"))
+"""Labels of the factors that patches are made of: cells of a map, or the image's own pixels."""
+PRODUCTS = frozenset({"MatMul", "Gemm"})
 
 
-def layouts(model: Model, shapes: Shapes) -> dict[str, str]:
-    """The layout of every tensor that is a map of cells, as einops writes it."""
-    known: dict[str, Axes] = {}
-    for node in model.graph.nodes:
-        if len(node.outputs) == 0 or node.outputs[0].name not in shapes.seen:
-            continue
-        for output in node.outputs:
-            if output.name in shapes.seen and (axes := _axes(node, shapes.seen[output.name], known)) is not None:
-                known[output.name] = axes
-    named = {name: _spelled(axes) for name, axes in known.items()}
-    return {name: layout for name, layout in named.items() if layout in MAPS}
+@dataclass(frozen=True)
+class Layout:
+    """How a tensor lays out its cells.
+
+    Args:
+        text: Its axes as einops writes them: ``b c h w``, ``b 1+hw c``, ...
+        grid: Height and width where the cells lie along one axis; None for maps, whose shape tells.
+    """
+
+    text: str
+    grid: tuple[int, int] | None = None
 
 
-def _axes(node: gs.Node, shape: Sequence[int], known: dict[str, Axes]) -> Axes | None:
-    """The axes of an output of ``node`` with this shape, if those of its inputs tell."""
-    op = operator(node)
-    if op in CHANNELS_FIRST and len(shape) == 4:
-        return axes_of("b c h w", shape)
-    sources = [known[tensor.name] for tensor in node.inputs if tensor.name in known]
-    if op == "Transpose" and sources:
-        return permute(sources[0], node.attrs.get("perm") or list(range(len(sources[0])))[::-1])
-    if op in REGROUPING and sources:
-        return regroup(sources[0], shape)
-    return next((_relabelled(axes, shape) for axes in sources if len(axes) == len(shape)), None)
+@dataclass(frozen=True)
+class Patches(Factor):
+    """All tokens along one axis: the patches of a grid, and others around them."""
+
+    before: int = 0
+    after: int = 0
+    grid: tuple[int, int] = (1, 1)
+
+    def cut(self, start: int, stop: int) -> Axis | None:
+        """Tokens ``start`` to ``stop``, if all patches are among them."""
+        before, after = self.before - start, self.after - (self.size - stop)
+        return None if min(before, after) < 0 else (Patches(self.label, stop - start, 1, before, after, self.grid),)
 
 
-def _relabelled(axes: Axes, shape: Sequence[int]) -> Axes:
-    """The same axes with other lengths: a pad, a slice, a product over channels."""
-    return tuple(
-        axis
-        if math.prod(factor.size for factor in axis) == size
-        else (Factor(axis[0].label if len(axis) == 1 else "", size),)
-        for axis, size in zip(axes, shape, strict=True)
-    )
+def layouts(model: Model, shapes: Shapes) -> dict[str, Layout]:
+    """The layout of every tensor whose cells can be masked."""
+    return _Follower(model, shapes).layouts()
 
 
-def _spelled(axes: Axes) -> str:
-    return " ".join(axis[0].label if len(axis) == 1 else "?" for axis in axes)
+def _pixels(name: str, model: Model, shape: Sequence[int]) -> Axes:
+    """The axes of an image. Its pixels are no cells: only patches of it can be."""
+    down, across = next(spec.spatial for spec in input_specs(model) if spec.name == name)
+    labels = {0: BATCH, down: "y", across: "x"}
+    return tuple((Factor(labels.get(i, "c"), size),) for i, size in enumerate(shape))
+
+
+class _Follower:
+    """The axes of all tensors that are known, node after node."""
+
+    def __init__(self, model: Model, shapes: Shapes) -> None:
+        self._model, self._shapes = model, shapes
+        images = {name: shape for name, shape in shapes.inputs.items() if len(shape) == 4}
+        self._known = {name: _pixels(name, model, shape) for name, shape in images.items()}
+
+    def layouts(self) -> dict[str, Layout]:
+        """Of the tensors that nodes make."""
+        found: dict[str, Layout] = {}
+        for node in self._model.graph.nodes:
+            for i, output in enumerate(node.outputs):
+                if output.name in self._shapes.seen and (axes := self._axes(node, i)) is not None:
+                    self._known[output.name] = axes
+                    if (layout := _named(axes, self._shapes.static(output.name))) is not None:
+                        found[output.name] = layout
+        return found
+
+    def _axes(self, node: gs.Node, i: int) -> Axes | None:
+        """The axes of output ``i`` of ``node``, if those of its inputs tell."""
+        op, shape = operator(node), self._shapes.seen[node.outputs[i].name]
+        sources = [self._known[tensor.name] for tensor in node.inputs if tensor.name in self._known]
+        if op in CHANNELS_FIRST and len(shape) == 4:
+            return axes_of("b c h w", shape)
+        if op == "Transpose" and sources:
+            return permute(sources[0], node.attrs.get("perm") or list(range(len(sources[0])))[::-1])
+        if op in REGROUPING and sources:
+            return regroup(sources[0], shape)
+        sources = [axes for axes in sources if len(axes) == len(shape)]
+        return self._in_place(node, i, sources, shape) if sources else None
+
+    def _in_place(self, node: gs.Node, i: int, sources: Sequence[Axes], shape: Sequence[int]) -> Axes:
+        """The axes after an operator that moves none of them."""
+        axes = _relabelled(sources, shape)
+        if node.op == "Concat":
+            return self._joined(node, axes, shape)
+        if node.op in {"Slice", "Split"}:
+            return self._cut(node, i, sources[0], shape) or axes
+        return (*axes[:-1], (Factor("c", shape[-1]),)) if node.op in PRODUCTS else axes
+
+    def _joined(self, node: gs.Node, axes: Axes, shape: Sequence[int]) -> Axes:
+        """Patches with tokens before or after them; otherwise the axis that grows keeps its label."""
+        axis = node.attrs["axis"] % len(shape)
+        ahead, found = 0, []
+        for tensor in node.inputs:
+            size = (self._shapes.seen.get(tensor.name) or tuple(tensor.shape))[axis]
+            if tensor.name in self._known and (patches := _patches(self._known[tensor.name], axis)) is not None:
+                found.append((ahead, size, patches))
+            ahead += size
+        if len(found) != 1:
+            return axes
+        start, size, patches = found[0]
+        ends = patches.before + start, patches.after + shape[axis] - start - size
+        return (*axes[:axis], (Patches("t", shape[axis], 1, *ends, patches.grid),), *axes[axis + 1 :])
+
+    def _cut(self, node: gs.Node, i: int, axes: Axes, shape: Sequence[int]) -> Axes | None:
+        """Patches with fewer tokens around them."""
+        changed = [k for k, size in enumerate(shape) if size != _length(axes[k])]
+        patches = _patches(axes, changed[0]) if len(changed) == 1 else None
+        if patches is None:
+            return None
+        start = self._start(node, i, changed[0], patches.size)
+        kept = None if start is None else patches.cut(start, start + shape[changed[0]])
+        return None if kept is None else (*axes[: changed[0]], kept, *axes[changed[0] + 1 :])
+
+    def _start(self, node: gs.Node, i: int, axis: int, total: int) -> int | None:
+        """Where a Split or a Slice with constant bounds begins."""
+        if node.op == "Split":
+            return sum(self._shapes.seen[output.name][axis] for output in node.outputs[:i])
+        starts = node.attrs.get("starts") or self._model.constant(node.inputs[1])
+        steps = self._model.constant(node.inputs[4]) if len(node.inputs) > 4 else None
+        if starts is None or len(starts) != 1 or (steps is not None and steps.tolist() != [1]):
+            return None
+        return range(total)[int(starts[0]) :].start
+
+
+def _relabelled(sources: Sequence[Axes], shape: Sequence[int]) -> Axes:
+    """The axes of the sources, of each the one that says most, with other lengths: a pad, a slice."""
+    result = []
+    for i, size in enumerate(shape):
+        fitting = [axes[i] for axes in sources if _length(axes[i]) == size]
+        label = sources[0][i][0].label if len(sources[0][i]) == 1 else ""
+        result.append(max(fitting, key=_says, default=(Factor(label, size),)))
+    return tuple(result)
+
+
+def _says(axis: Axis) -> tuple[bool, bool]:
+    return any(isinstance(factor, Patches) for factor in axis), any(factor.label for factor in axis)
+
+
+# tokens -------------------------------------------------------------------------------------------------------------
+
+
+def _patches(axes: Axes, i: int) -> Patches | None:
+    """What axis ``i`` runs over, if that is all patches of a grid in row-major order."""
+    axis = axes[i]
+    if len(axis) == 1 and isinstance(axis[0], Patches):
+        return axis[0]
+    for down, across in GRIDS:
+        rows, columns = ([f for f in axis if f.label == label] for label in (down, across))
+        others = [factor for j, other in enumerate(axes) if j != i for factor in other]
+        whole = all(_is_major(part, others) for part in (rows, columns))
+        if whole and list(axis) == [*rows, *columns]:
+            grid = _length(rows), _length(columns)
+            return Patches("t", math.prod(grid), 1, 0, 0, grid)
+    return None
+
+
+def _is_major(factors: Sequence[Factor], others: Iterable[Factor]) -> bool:
+    """Whether these are the outermost steps along their logical axis, in order."""
+    strides = [factor.stride for factor in factors]
+    inside = [factor.stride for factor in others if factors and factor.label == factors[0].label]
+    return bool(factors) and strides == sorted(strides, reverse=True) and all(s < strides[-1] for s in inside)
+
+
+def _length(factors: Sequence[Factor]) -> int:
+    return math.prod(factor.size for factor in factors)
+
+
+# spelling -----------------------------------------------------------------------------------------------------------
+
+
+def _named(axes: Axes, shape: Sequence[int | None]) -> Layout | None:
+    """The layout, if its cells can be masked."""
+    text = " ".join(axis[0].label if len(axis) == 1 else "?" for axis in axes)
+    if text in MAPS:
+        return Layout(text)
+    return _token_layout(axes, shape) if len(axes) == 3 else None
+
+
+def _token_layout(axes: Axes, shape: Sequence[int | None]) -> Layout | None:
+    """``b 1+hw c`` in any order, for grids that no image's size changes."""
+    found = {i: patches for i in range(3) if (patches := _patches(axes, i)) is not None}
+    if len(found) != 1:
+        return None
+    place, patches = next(iter(found.items()))
+    labels = ["b" if _is_batch(axis) else "c" for axis in axes]
+    others = [label for i, label in enumerate(labels) if i != place]
+    labels[place] = "+".join([*_spelled(patches.before), "hw", *_spelled(patches.after)])
+    return Layout(" ".join(labels), patches.grid) if sorted(others) == ["b", "c"] and shape[place] else None
+
+
+def _is_batch(axis: Axis) -> bool:
+    """Images alone; a batch of one is left without a factor by some reshapes."""
+    return all(factor.label == BATCH for factor in axis)
+
+
+def _spelled(count: int) -> list[str]:
+    return [str(count)] if count else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import onnx
 
@@ -16,10 +16,15 @@ from onnx_reciprocam.rewriter.score import Scores, find_scores
 from onnx_reciprocam.tail import multiply_adds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph import InputSpec, Model, ModelSource, Shapes
+    from onnx_reciprocam.rewriter.layout import Layout
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -31,30 +36,40 @@ class Target:
         layout: Its axes, as einops writes them.
         shape: Its lengths, None where dynamic.
         seen: Its lengths as probed.
+        token_grid: Height and width in patches where they lie along one axis.
     """
 
     tensor: gs.Tensor
     layout: str
     shape: tuple[int | None, ...]
     seen: tuple[int, ...]
+    token_grid: tuple[int, int] | None = None
 
     @property
-    def grid_axes(self) -> tuple[int, int]:
-        """The axes of height and width."""
+    def _grid_axes(self) -> tuple[int, int]:
         labels = self.layout.split()
         return labels.index("h"), labels.index("w")
 
     @property
     def grid(self) -> tuple[int | None, int | None]:
         """Height and width in cells, None where dynamic."""
-        height, width = self.grid_axes
-        return self.shape[height], self.shape[width]
+        return self.token_grid or self.of_grid(self.shape)
+
+    @property
+    def seen_grid(self) -> tuple[int, int]:
+        """Height and width in cells, as probed."""
+        return self.token_grid or self.of_grid(self.seen)
+
+    def of_grid(self, sizes: Sequence[S]) -> tuple[S, S]:
+        """The lengths of height and width among those of all axes; for maps alone."""
+        height, width = self._grid_axes
+        return sizes[height], sizes[width]
 
     @property
     def cells(self) -> int:
         """How many cells, as probed."""
-        height, width = self.grid_axes
-        return self.seen[height] * self.seen[width]
+        height, width = self.seen_grid
+        return height * width
 
     @property
     def node(self) -> str:
@@ -91,7 +106,7 @@ class Network:
         return [spec.name for spec in self.images]
 
     @cached_property
-    def _layouts(self) -> dict[str, str]:
+    def _layouts(self) -> dict[str, Layout]:
         return layouts(self.model, self.shapes)
 
     @cached_property
@@ -112,8 +127,9 @@ class Network:
         return targets
 
     def _target(self, name: str) -> Target:
-        tensor = self.model.tensors[name]
-        return Target(tensor, self._layouts[name], self.shapes.static(name), self.shapes.seen[name])
+        layout = self._layouts[name]
+        tensor, static, seen = self.model.tensors[name], self.shapes.static(name), self.shapes.seen[name]
+        return Target(tensor, layout.text, static, seen, layout.grid)
 
     def find(self, name: str) -> Target:
         """The target that a node's or tensor's name means.

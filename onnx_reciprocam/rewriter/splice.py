@@ -62,8 +62,7 @@ class Spliced:
 
 def grid_sizes(target: Target, branch: Branch) -> list[Size]:
     """Height and width of the grid, read at run time where dynamic."""
-    sizes = branch.sizes(target.tensor, target.shape)
-    return [sizes[axis] for axis in target.grid_axes]
+    return list(target.token_grid or target.of_grid(branch.sizes(target.tensor, target.shape)))
 
 
 def open_walk(network: Network, target: Target, branch: Branch) -> Walk:

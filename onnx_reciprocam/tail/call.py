@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.tail.fold import run_node
-from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
+from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ class Call:
         """The node run now on the rest vectors; the other inputs must be constants."""
         values: list[NDArray[np.generic] | None] = []
         for i, term in enumerate(self.terms):
-            value = term.rest if isinstance(term, Spot) else None if term is None else self.constant(i)
+            value = term.rest if isinstance(term, Spot | Window) else None if term is None else self.constant(i)
             if value is None and term is not None:
                 return Misfit("the image decides what it does to the masked cells")
             values.append(value)

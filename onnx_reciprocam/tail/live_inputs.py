@@ -40,21 +40,21 @@ def live_inputs(call: Call) -> list[Stacked] | Misfit:
     spot = call.terms[0]
     if not isinstance(spot, Spot) or not call.only_first() or len(call.shape(1)) != 2 or call.attr("transA", 0):
         return Misfit("its weights depend on the mask")
-    places = _places(spot.axes)
+    places = places_of(spot.axes)
     if places is None or not isinstance(call.stacker.count, int):
         return Misfit("its inputs do not lie cell by cell")
     weights = call.constant(1)
     resting = _resting(call, spot, places)
     if weights is None or isinstance(resting, Misfit):
         return resting if isinstance(resting, Misfit) else Misfit("its weights are no constant")
-    live = call.branch.op("MatMul", _live(call, spot, places), _columns(call, places))
+    live = call.branch.op("MatMul", _live(call, spot, places), columns(call, places))
     if (alpha := call.attr("alpha", 1.0)) != 1.0:
         live = call.branch.op("Mul", live, call.branch.constant(alpha, weights.dtype))
     call.walk.reordered[call.node.outputs[0].name] = weights.nbytes
     return call.stacked([live if resting is None else call.branch.op("Add", live, resting)], 0)
 
 
-def _places(axes: Axes) -> Places | None:
+def places_of(axes: Axes) -> Places | None:
     """How the second axis is laid out, or None if the cells do not stand together in row-major order."""
     axis = axes[1]
     where = [i for i, factor in enumerate(axis) if is_cell((factor,))]
@@ -78,7 +78,7 @@ def _live(call: Call, spot: Spot, places: Places) -> gs.Tensor:
     return branch.reshape(branch.transpose(own, [2, 0, 1, 3]), [places.cells, -1, channels])
 
 
-def _columns(call: Call, places: Places) -> gs.Tensor:
+def columns(call: Call, places: Places) -> gs.Tensor:
     """The layer's weights cell by cell, ``[N, C, classes]``: reordered by nodes, which the runtime folds as it loads."""
     branch, weights = call.branch, call.node.inputs[1]
     if call.attr("transB", 0):

@@ -1,4 +1,4 @@
-"""The two tables of rules: one operator, one line."""
+"""The tables of rules: one operator, one line."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ R = TypeVar("R", bound="Rule")
 
 SPOT: dict[str, Rule] = {}
 """Rules for operators whose inputs are ``Spot`` or ``Shared``."""
+TOKENS: dict[str, Rule] = {}
+"""Rules for operators that have a ``Tokens`` input, or a ``Spot`` along one axis that joins them."""
+WINDOW: dict[str, Rule] = {}
+"""Rules for operators whose inputs are ``Window``, ``Spot`` or ``Shared``."""
 STACKED: dict[str, Rule] = {}
 """Rules for operators that have a ``Stacked`` input; what is no ``Stacked`` is widened on demand."""
 

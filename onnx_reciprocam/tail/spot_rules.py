@@ -157,13 +157,13 @@ def _normalising(call: Call) -> Answer:
     """Softmax or LayerNormalization over channels act in each cell alone."""
     axes = call.spots[0].axes
     axis = call.attr("axis", default_axis(call.node.op, call.walk.model.opset)) % len(axes)
-    reach = range(axis, len(axes)) if _reaches_on(call) else [axis]
+    reach = range(axis, len(axes)) if reaches_on(call) else [axis]
     if any(is_cell(axes[i]) or is_batch(axes[i]) for i in reach) or not call.only_first():
         return Misfit("it normalises over cells or images")
     return each_cell(call, axes)
 
 
-def _reaches_on(call: Call) -> bool:
+def reaches_on(call: Call) -> bool:
     """Whether the operator couples its axis and all that follow."""
     softmax = call.node.op in {"Softmax", "LogSoftmax", "Hardmax"}
     return call.walk.model.opset < 13 if softmax else str(call.node.op) != "LpNormalization"
@@ -225,10 +225,18 @@ def _transpose(call: Call) -> Answer:
 def _regrouping(call: Call) -> Answer:
     """A reshape regroups factors; it fits while no axis mixes cells with anything else."""
     spot = call.spots[0]
-    axes = regroup(spot.axes, call.result())
+    axes = regrouped(call, spot.axes)
     if axes is None or not (all(map(is_pure, axes)) or is_flattened(axes)):
         return Misfit("it lays cells and channels along one axis")
     shape = rest_shape(axes)
     if math.prod(shape) != spot.rest.size:
         return Misfit("it regroups a broadcast axis")
     return [Spot(call.replay_with(spot.own)[0], spot.rest.reshape(shape), axes)]
+
+
+def regrouped(call: Call, axes: Axes) -> Axes | None:
+    """The axes after a reshape; one that names the axes that it drops is believed, for several may have length 1."""
+    dropped = call.axes() if call.node.op == "Squeeze" else None
+    if dropped is not None and len(axes) - len(dropped) == len(call.result()):
+        return tuple(axis for i, axis in enumerate(axes) if i not in dropped)
+    return regroup(axes, call.result())

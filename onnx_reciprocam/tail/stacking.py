@@ -13,7 +13,9 @@ import numpy as np
 
 from onnx_reciprocam.errors import UnsupportedModelError
 from onnx_reciprocam.tail.axes import BATCH, cell_axes, cell_factors, in_order, is_cell, is_pure, rest_shape
-from onnx_reciprocam.tail.terms import Shared, Spot, Stacked
+from onnx_reciprocam.tail.terms import Shared, Spot, Stacked, Tokens, Window
+from onnx_reciprocam.tail.tokens import Tokenizer
+from onnx_reciprocam.tail.windowing import Windower
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
@@ -35,6 +37,8 @@ class Stacker:
     def __init__(self, branch: Branch, height: Size, width: Size) -> None:
         self.branch, self.height, self.width = branch, height, width
         self.count = branch.product([height, width])
+        self.windower = Windower(branch, height, width)
+        self.tokenizer = Tokenizer(branch, self.count)
         self._fronts: dict[str, gs.Tensor] = {}
         self._rows: dict[str, gs.Tensor] = {}
         self._widened: dict[str, Stacked] = {}
@@ -107,6 +111,10 @@ class Stacker:
             return term
         if isinstance(term, Spot):
             return self.widen(term, shape)
+        if isinstance(term, Tokens):
+            return self.tokenizer.stacked(term, shape)
+        if isinstance(term, Window):
+            return self.windower.stacked(term, shape)
         lengths = [self.count, *([1] * len(shape))]
         single = self.branch.unsqueeze(term.tensor, [0])
         return Stacked(self.branch.op("Expand", single, self.branch.vector(lengths)), 0, shape)

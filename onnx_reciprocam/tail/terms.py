@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy as np
     import onnx_graphsurgeon as gs
     from numpy.typing import NDArray
 
     from onnx_reciprocam.tail.axes import Axes
+    from onnx_reciprocam.tail.pairs import Pairs
 
 StaticShape = tuple[int | None, ...]
 
@@ -38,6 +42,67 @@ class Spot:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Under mask n some cells differ from ``rest``, a map that no mask changes: only those are computed, in a flat list.
+
+    Args:
+        own: ``[B, P, *others]``: what each pair of (mask, cell) has. ``others`` are the lengths that run over neither
+            images nor cells, in the order of the original axes.
+        rest: The background: the original's shape for one image, a constant.
+        pairs: Which P pairs.
+        axes: The original's axes; height and width stand anywhere.
+    """
+
+    own: gs.Tensor
+    rest: NDArray[np.generic]
+    pairs: Pairs
+    axes: Axes
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some tokens of a tensor: shaped as the original, but for the length of its token axis.
+
+    Args:
+        make: Emits the nodes that compute it, or folds them to an array. Called when first read, so a part that nobody
+            reads costs nothing.
+        each: Whether every mask has its own: then the token axis is N times as long, the masks before the tokens.
+        constant: Whether it is an array, of length 1 along the batch.
+        origin: The original tensor, all its tokens, where this part has what that one has.
+    """
+
+    make: Callable[[], gs.Tensor | NDArray[np.generic]]
+    each: bool = False
+    constant: bool = False
+    origin: gs.Tensor | None = None
+
+    @cached_property
+    def value(self) -> gs.Tensor | NDArray[np.generic]:
+        """What :attr:`make` makes, made once."""
+        return self.make()
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Under mask n only one of N patch tokens is live: auxiliary tokens, the live one and the resting ones, apart.
+
+    Args:
+        parts: ``aux`` (class, distillation and register tokens; absent if there are none), ``own`` (the live one) and
+            ``rest`` (one of the other N - 1, which are all equal).
+        axes: The original's axes; the factor ``t`` runs over its tokens.
+        before, after: How many auxiliary tokens stand on either side of the patches.
+        keys: Likewise along the factor ``k`` of attention scores, which runs over keys: there every part has all
+            auxiliary ones, the live and one resting key, in this order. None where there is no such axis.
+    """
+
+    parts: Mapping[str, Part]
+    axes: Axes
+    before: int
+    after: int
+    keys: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Stacked:
     """Multiplied out: one copy per mask.
 
@@ -52,7 +117,7 @@ class Stacked:
     shape: StaticShape
 
 
-Term = Shared | Spot | Stacked
+Term = Shared | Spot | Tokens | Window | Stacked
 
 
 @dataclass(frozen=True)

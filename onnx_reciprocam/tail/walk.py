@@ -12,13 +12,25 @@ from typing import TYPE_CHECKING
 
 from onnx_reciprocam.errors import UnsupportedModelError
 from onnx_reciprocam.graph import descendants, reads
-from onnx_reciprocam.tail import pool_rules, spot_rules, stacked_rules  # noqa: F401 - they fill the tables
+from onnx_reciprocam.tail import (  # noqa: F401 - they fill the tables
+    pool_rules,
+    spot_rules,
+    stacked_rules,
+    token_fused,
+    token_mixing,
+    token_picks,
+    token_rules,
+    token_sums,
+    window_kernels,
+    window_rules,
+    window_sums,
+)
 from onnx_reciprocam.tail.call import Call
 from onnx_reciprocam.tail.cost import multiply_adds
 from onnx_reciprocam.tail.per_cell import per_cell
-from onnx_reciprocam.tail.registry import SPOT, STACKED, operator
+from onnx_reciprocam.tail.registry import SPOT, STACKED, TOKENS, WINDOW, operator
 from onnx_reciprocam.tail.stacking import Stacker
-from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
+from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked, Tokens, Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +44,9 @@ if TYPE_CHECKING:
 
 TABLES: tuple[tuple[Mapping[str, Rule], frozenset[type]], ...] = (
     (SPOT, frozenset({Spot})),
-    (STACKED, frozenset({Spot, Stacked})),
+    (TOKENS, frozenset({Spot, Tokens, Stacked})),
+    (WINDOW, frozenset({Spot, Window})),
+    (STACKED, frozenset({Spot, Tokens, Window, Stacked})),
 )
 """The tables of rules, narrow to wide, each with the kinds of term that its rules take beside ``Shared``."""
 
@@ -120,9 +134,9 @@ class Walk:
             )
         call = Call(self, node, [self.term(tensor) if tensor.name else None for tensor in node.inputs])
         kinds = {type(term) for term in call.terms if term is not None} - {Shared}
-        reasons, results, copies = list[str](), None, 1
+        reasons, results, copies = list[str](), _untouched(node, kinds), 1
         for table, takes in TABLES:
-            if results is None and kinds <= takes:
+            if results is None and kinds <= takes and (table is STACKED or kinds != {Stacked}):
                 copies = self.copies if table is STACKED else 1
                 reason, results = _try(table, call)
                 reasons.append(reason)
@@ -130,9 +144,14 @@ class Walk:
         widened = reasons[0] if results is None or copies > 1 else ""
         results = results or per_cell(call)
         self._terms.update((tensor.name, term) for tensor, term in zip(node.outputs, results, strict=False))
-        spent = self.spent.get(node.outputs[0].name, self.multiply_adds(node) * copies)
+        spent = self.spent.get(node.outputs[0].name, self.multiply_adds(node) * copies if kinds else 0)
         reordered = self.reordered.get(node.outputs[0].name, 0)
         self.notes.append(Note(name_of(node), node.op, kind, spent, widened, reordered))
+
+    def charge(self, node: gs.Node, term: str, multiply_adds: int) -> None:
+        """Note what a piece of ``node`` cost that was emitted later, when somebody read it."""
+        if multiply_adds:
+            self.notes.append(Note(name_of(node), node.op, term, multiply_adds))
 
     def multiply_adds(self, node: gs.Node) -> int:
         """Of one plain run of ``node``."""
@@ -149,6 +168,11 @@ class Walk:
         return self.shapes.static(tensor.name) if tensor.name in self.shapes.seen else tuple(tensor.shape)
 
 
+def _untouched(node: gs.Node, kinds: set[type]) -> Sequence[Term] | None:
+    """What a node makes of inputs that no mask changes any more: what it makes in the original."""
+    return None if kinds else [Shared(tensor) for tensor in node.outputs]
+
+
 def _try(table: Mapping[str, Rule], call: Call) -> tuple[str, Sequence[Term] | None]:
     """The answer of the table's rule, or why there is none."""
     key = operator(call.node)
@@ -158,7 +182,7 @@ def _try(table: Mapping[str, Rule], call: Call) -> tuple[str, Sequence[Term] | N
     answer = rule(call)
     if isinstance(answer, Misfit):
         return answer.reason, None
-    return "", [answer] if isinstance(answer, Shared | Spot | Stacked) else answer
+    return "", [answer] if isinstance(answer, Shared | Spot | Tokens | Window | Stacked) else answer
 
 
 def name_of(node: gs.Node) -> str:

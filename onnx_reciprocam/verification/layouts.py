@@ -15,7 +15,7 @@ from onnx_reciprocam.masks import KERNEL
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TOKENS = re.compile(r"(?:([1-9][0-9]*)\+)?hw")
+_TOKENS = re.compile(r"(?:([1-9][0-9]*)\+)?hw(?:\+([1-9][0-9]*))?")
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Layout:
     """Where batch, channels and cells stand.
 
     Args:
-        text: As einops writes it: ``b c h w``, ``b h w c``, ``b 1+hw c``, in any order.
+        text: As einops writes it: ``b c h w``, ``b h w c``, ``b 1+hw c``, ``b hw+2 c``, in any order.
         order: Axes in the order ``b c h w``, or ``b c`` and the tokens.
-        aux: Tokens before the patches, which every mask keeps.
+        aux: Tokens before and after the patches, which every mask keeps.
         grid: Cells down and across where the metadata has them.
     """
 
     text: str
     order: tuple[int, ...]
-    aux: int
+    aux: tuple[int, int]
     grid: tuple[int | None, int | None]
 
     @classmethod
@@ -43,14 +43,15 @@ class Layout:
         """
         axes = text.split()
         if sorted(axes) == ["b", "c", "h", "w"]:
-            return cls(text, tuple(axes.index(axis) for axis in "bchw"), 0, grid)
+            return cls(text, tuple(axes.index(axis) for axis in "bchw"), (0, 0), grid)
         tokens = [match for axis in axes if (match := _TOKENS.fullmatch(axis))]
         if sorted({*axes} - {match[0] for match in tokens}) != ["b", "c"] or len(axes) != 3 or len(tokens) != 1:
             remedy = "verify knows b c h w, b h w c and tokens such as b 1+hw c, in any order."
             raise UnsupportedModelError(f"the metadata has the layout {text!r}", remedy)
         if None in grid:
             raise UnsupportedModelError(f"the layout {text!r} has no known grid", "Rewrite the original model again.")
-        return cls(text, tuple(axes.index(axis) for axis in ("b", "c", tokens[0][0])), int(tokens[0][1] or 0), grid)
+        aux = int(tokens[0][1] or 0), int(tokens[0][2] or 0)
+        return cls(text, tuple(axes.index(axis) for axis in ("b", "c", tokens[0][0])), aux, grid)
 
     def cells(self, features: NDArray[Any]) -> NDArray[Any]:
         """``[B, C, H, W]``, without the aux tokens.
@@ -63,9 +64,9 @@ class Layout:
         moved = features.transpose(self.order)
         if len(self.order) == 3:
             height, width = (side or 0 for side in self.grid)
-            if moved.shape[2] != self.aux + height * width:
+            if moved.shape[2] != sum(self.aux) + height * width:
                 raise ShapeMismatchError(f"the target ({self.text})", features.shape, [f"grid {height}x{width}"])
-            moved = moved[..., self.aux :].reshape(*moved.shape[:2], height, width)
+            moved = moved[..., self.aux[0] : self.aux[0] + height * width].reshape(*moved.shape[:2], height, width)
         if any(known not in {None, side} for known, side in zip(self.grid, moved.shape[2:], strict=True)):
             raise ShapeMismatchError("the target's grid", moved.shape[2:], [side or "any" for side in self.grid])
         return moved
@@ -73,8 +74,9 @@ class Layout:
     def features(self, cells: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
         """The target's own axes again, with the aux tokens of ``original``."""
         if len(self.order) == 3:
-            aux = original.transpose(self.order)[..., : self.aux]
-            cells = np.concatenate([aux, cells.reshape(*cells.shape[:2], -1)], axis=-1)
+            tokens = original.transpose(self.order)
+            before, after = tokens[..., : self.aux[0]], tokens[..., tokens.shape[2] - self.aux[1] :]
+            cells = np.concatenate([before, cells.reshape(*cells.shape[:2], -1), after], axis=-1)
         return np.ascontiguousarray(cells.transpose(np.argsort(self.order)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from opsets import newest_runnable
@@ -25,7 +25,7 @@ class Outcome:
     """How the tested node must be carried.
 
     Args:
-        term: ``Spot``, ``Stacked`` or ``per cell``.
+        term: ``Spot``, ``Window``, ``Stacked`` or ``per cell``.
         widened: Why it is no narrower term, as a regular expression; nothing if a rule of the table answered.
     """
 
@@ -38,6 +38,7 @@ class Outcome:
 
 
 SPOT = Outcome("Spot")
+WINDOW = Outcome("Window")
 STACKED = Outcome("Stacked")
 
 
@@ -59,6 +60,7 @@ class Case:
         op: Its key in the tables.
         build: Writes the tail, its node under test by ``tail.tested``; answers with the outputs to compare.
         spot: What becomes of it behind one live cell among resting ones.
+        window: What becomes of it behind a few live cells; None if the same, but for a ``Window`` in place of a ``Spot``.
         stacked: What becomes of it behind one copy per mask.
         note: What sets the case apart from others of the same operator.
         layout: Of the features.
@@ -71,6 +73,7 @@ class Case:
     op: str
     build: Build
     spot: Outcome = SPOT
+    window: Outcome | None = None
     stacked: Outcome = STACKED
     note: str = ""
     layout: str = "b c h w"
@@ -81,6 +84,12 @@ class Case:
 
     def __str__(self) -> str:
         return f"{self.op.replace(':', '.')} {self.note}".strip().replace(" ", "-")
+
+    @property
+    def windowed(self) -> Outcome:
+        """What becomes of it behind a few live cells; where it has to be widened, the reason may be another."""
+        same = WINDOW if self.spot == SPOT else self.spot
+        return self.window or (same if same.ruled else replace(same, widened=".+"))
 
     @property
     def known_opsets(self) -> tuple[int, ...]:

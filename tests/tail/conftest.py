@@ -2,12 +2,18 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 SLOW_CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(
-    "quick", max_examples=2, deadline=None, derandomize=True, database=None, suppress_health_check=SLOW_CHECKS
+    "quick",
+    max_examples=2,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=SLOW_CHECKS,
 )
 settings.register_profile(
     "slow", max_examples=100, deadline=None, database=None, print_blob=True, suppress_health_check=SLOW_CHECKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from case import SPOT, STACKED, Case, Outcome, looped, widened
+from case import SPOT, STACKED, WINDOW, Case, Outcome, looped, widened
 from elementwise_cases import real, unit
 from hypothesis import strategies as st
 
@@ -129,7 +129,6 @@ REDUCTIONS = (
 )
 SHORT = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
 """Reductions over all cells that need no copies."""
-WINDOW = r"a \dx\d pool mixes neighbouring cells"
 PART = "it reduces over a part of the cells or over other axes too"
 
 
@@ -140,10 +139,10 @@ def over_cells(kind: str) -> Outcome:
 CASES = [
     *(Case(kind, whole(kind), spot=STACKED) for kind in ("GlobalAveragePool", "GlobalMaxPool")),
     Case("GlobalLpPool", whole("GlobalLpPool"), spot=no_rule("GlobalLpPool"), opsets=(9, 18)),
-    *(Case(kind, pool(kind), spot=widened(WINDOW), note="kxk") for kind in ("AveragePool", "MaxPool")),
+    *(Case(kind, pool(kind), spot=WINDOW, note="kxk") for kind in ("AveragePool", "MaxPool")),
     Case("LpPool", pool("LpPool"), spot=no_rule("LpPool")),
     *(Case(kind, whole_pool(kind), spot=STACKED, note="of the map") for kind in ("AveragePool", "MaxPool")),
-    *(Case(kind, same_pool(kind), spot=widened(WINDOW), note="same size") for kind in ("AveragePool", "MaxPool")),
+    *(Case(kind, same_pool(kind), spot=WINDOW, note="same size") for kind in ("AveragePool", "MaxPool")),
     *(Case(kind, no_pool(kind), spot=SPOT, note="1x1") for kind in ("AveragePool", "MaxPool")),
     *(
         Case("MaxPool", build, spot=looped("it counts .*"), stacked=looped("it counts .*"), note=note)

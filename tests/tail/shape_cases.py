@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from case import STACKED, Case, looped, widened
+from case import STACKED, WINDOW, Case, looped, widened
 from elementwise_cases import real, small
 from hypothesis import strategies as st
 
@@ -128,7 +128,14 @@ def tile(tail: Tail, _data: DataObject) -> str:
 
 
 def pad(tail: Tail, data: DataObject) -> str:
-    widths = data.draw(st.sampled_from([[0, 0, 1, 1, 0, 0, 0, 2], [0, 1, 0, 0, 0, 0, 1, 1]]), "pads")
+    widths = data.draw(st.sampled_from([[0, 1, 1, 1, 0, 0, 0, 2], [0, 1, 0, 0, 0, 0, 1, 1]]), "pads")
+    if tail.opset < 11:
+        return tail.tested("Pad", real(tail), pads=widths, value=0.5)
+    return tail.tested("Pad", real(tail), np.array(widths), 0.5)
+
+
+def frame(tail: Tail, data: DataObject) -> str:
+    widths = [0, 0, *data.draw(st.sampled_from([(1, 1, 0, 0, 0, 2), (0, 2, 0, 0, 1, 1)]), "pads")]
     if tail.opset < 11:
         return tail.tested("Pad", real(tail), pads=widths, value=0.5)
     return tail.tested("Pad", real(tail), np.array(widths), 0.5)
@@ -184,7 +191,7 @@ CASES = [
         note="with mask",
     ),
     Case("Slice", channels_cut, opsets=(9, 10, 13)),
-    Case("Slice", nothing_cut, note="nothing off"),
+    Case("Slice", nothing_cut, window=widened("it drops or turns cells"), note="nothing off"),
     Case("Slice", row_cut, spot=widened("it drops or turns cells"), note="cells", batch=("one",)),
     Case("Slice", flipped, spot=widened("it drops or turns cells"), note="flipped", opsets=(10, 13)),
     Case("Concat", channels_joined),
@@ -204,12 +211,12 @@ CASES = [
         batch=("any", "three"),
     ),
     Case("Transpose", transpose),
-    Case("Reshape", reshape(0, 0, -1), note="tokens"),
-    Case("Reshape", reshape(-1, 98, 99), note="tokens of channels last", layout="b h w c"),
+    Case("Reshape", reshape(0, 0, -1), window=LAID, note="tokens"),
+    Case("Reshape", reshape(-1, 98, 99), window=LAID, note="tokens of channels last", layout="b h w c"),
     Case("Reshape", reshape(0, 1, 99, 97, 96), note="groups"),
-    Case("Reshape", reshape(-1, 97, 96), spot=LAID, note="batch and channels", batch=("any",), channels=(2, 3, 4)),
-    Case("Reshape", windows, note="windows", layout="b h w c"),
-    Case("Flatten", flatten(3), layout="b h w c", batch=("one",)),
+    Case("Reshape", reshape(-1, 97, 96), spot=WINDOW, note="batch and channels", batch=("any",), channels=(2, 3, 4)),
+    Case("Reshape", windows, window=LAID, note="windows", layout="b h w c"),
+    Case("Flatten", flatten(3), window=LAID, layout="b h w c", batch=("one",)),
     Case("Flatten", flatten(1), note="all", channels=(2, 3, 4)),
     Case("Flatten", flatten(0), spot=LAID, note="batch too", batch=("three",), channels=(2, 3, 4)),
     Case("Squeeze", squeeze, opsets=(9, 11, 13)),
@@ -219,10 +226,11 @@ CASES = [
     Case("Expand", expand, spot=no_rule("Expand")),
     Case("Tile", tile, spot=no_rule("Tile")),
     Case("Pad", pad, spot=no_rule("Pad"), opsets=(9, 11, 18)),
+    Case("Pad", frame, spot=WINDOW, opsets=(9, 11, 18), note="a frame"),
     Case(
         "Pad",
         pad_named,
-        spot=looped("no rule for Pad"),
+        spot=looped(".*"),
         stacked=looped("its padding is no constant"),
         opsets=(18,),
         note="named axes",

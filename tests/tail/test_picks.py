@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_graphsurgeon as gs
 import pytest
 from bare_tail import TESTED, Tail
-from carried import assert_same, naive, open_tail, session, start_masked
+from carried import assert_same
 from elementwise_cases import real
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
-
-from onnx_reciprocam.tail import pick
+from picked import CLASSES, WEIGHT, chosen, drawn, picked, pooled, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
+    from picked import Head
 
-    Head = Callable[[Tail, st.DataObject], str]
-
-CLASSES = 5
-WEIGHT = "class_weights"
 SOME = examples(5)
-
-
-def pooled(tail: Tail) -> str:
-    """``[B, C]``, masks told apart only by then."""
-    return tail.op("Flatten", tail.op("GlobalAveragePool", tail.op("Relu", real(tail))))
-
-
-def weights(tail: Tail, *shape: int) -> str:
-    return tail.weight(tail.normal(*shape), WEIGHT)
 
 
 def gemm(tail: Tail, data: st.DataObject) -> str:
@@ -90,74 +74,26 @@ ROWS: dict[str, Head] = {
 """Heads whose last linear layer is read by rows."""
 
 
-def squeezenet(tail: Tail, _data: st.DataObject) -> str:
-    scores = tail.op("Relu", tail.op("Conv", real(tail), weights(tail, CLASSES, tail.channels, 1, 1)))
-    return tail.op("Flatten", tail.op("GlobalAveragePool", scores))
-
-
-def kept_spatial(tail: Tail, _data: st.DataObject) -> str:
-    """Scores as ``[B, classes, 1, 1]``."""
-    return tail.op("Conv", tail.op("GlobalAveragePool", real(tail)), weights(tail, CLASSES, tail.channels, 1, 1))
-
-
 def normalised(tail: Tail, data: st.DataObject) -> str:
     return tail.op("Softmax", gemm(tail, data), axis=1)
-
-
-def two_heads(tail: Tail, data: st.DataObject) -> str:
-    """Scores that two masked layers add to."""
-    return tail.op("Add", gemm(tail, data), tail.op("MatMul", pooled(tail), tail.normal(tail.channels, CLASSES)))
 
 
 def image_bias(tail: Tail, _data: st.DataObject) -> str:
     return tail.op("Add", matmul(tail), tail.input(tail.normal(tail.sizes["b"], CLASSES)))
 
 
-def classes_moved(tail: Tail, _data: st.DataObject) -> str:
-    """A reshape that lays the classes out anew."""
-    pairs = tail.op("Reshape", pooled(tail), np.array([0, 1, -1]))
-    scores = tail.op("MatMul", pairs, weights(tail, tail.channels, CLASSES))
-    return tail.op("Reshape", scores, np.array([-1, CLASSES]))
+def flattened(tail: Tail, _data: st.DataObject) -> str:
+    """A map whose cells are inputs of the last layer."""
+    size = int(np.prod(tail.shape[1:]))
+    return tail.op("MatMul", tail.op("Flatten", real(tail)), weights(tail, size, CLASSES))
 
 
 WHOLE: dict[str, Head] = {
-    "SqueezeNet": squeezenet,
-    "kept spatial": kept_spatial,
     "Softmax": normalised,
-    "two heads": two_heads,
     "a bias per image": image_bias,
-    "three axes": classes_moved,
+    "flattened": flattened,
 }
 """Heads that need every class."""
-
-
-def picked(tail: Tail, scores: str, ids: NDArray[np.int64]) -> tuple[NDArray[Any], list[gs.Node]]:
-    """``[B, K, N]`` as the walk picks them, and the nodes that it takes."""
-    walk = open_tail(tail, [scores])
-    walk.start(start_masked(tail)(walk))
-    wanted = walk.branch.input(gs.Variable("ids", np.int64, ["batch", "K"]))
-    value = walk.branch.op("Identity", pick(walk, walk.model.tensors[scores], wanted))
-    model = walk.model.appended(walk.branch.export([wanted], [value]), {})
-    feeds = {"image": tail.features, "ids": ids, **tail.side}
-    return session(model).run([value.name], feeds)[0], walk.branch.nodes
-
-
-def chosen(tail: Tail, scores: str, ids: NDArray[np.int64]) -> NDArray[Any]:
-    """The same, of all scores under every masked copy."""
-    every = naive(tail, [scores])[0]
-    every = every.reshape(len(every), tail.sizes["b"], CLASSES)
-    return np.moveaxis(np.take_along_axis(every, ids[None], axis=2), 0, -1)
-
-
-def drawn(data: st.DataObject, *, opsets: tuple[int, ...] = (9, 11, 13, 18)) -> tuple[Tail, NDArray[np.int64]]:
-    """A tail of a few images, and different classes for each of them, some of them twice."""
-    batch, dynamic = data.draw(st.sampled_from([(1, ""), (3, ""), (3, "b")]), "batch")
-    sizes = {"b": batch, "c": data.draw(st.integers(1, 4)), "h": data.draw(st.integers(1, 3)), "w": 2}
-    tail = Tail(
-        data.draw(st.sampled_from(opsets)), "b c h w", sizes, dynamic=dynamic, seed=data.draw(st.integers(0, 99))
-    )
-    ids = tail.random.integers(0, CLASSES, (batch, data.draw(st.integers(1, 4), "K")))
-    return tail, ids.astype(np.int64)
 
 
 @pytest.mark.parametrize("head", ROWS)
@@ -166,10 +102,10 @@ def drawn(data: st.DataObject, *, opsets: tuple[int, ...] = (9, 11, 13, 18)) -> 
 def test_rows_of_the_last_layer_are_enough(head: str, data: st.DataObject) -> None:
     tail, ids = drawn(data)
     scores = ROWS[head](tail, data)
-    got, nodes = picked(tail, scores, ids)
-    assert_same([got], [chosen(tail, scores, ids)])
-    assert [node.op for node in nodes if any(tensor.name == WEIGHT for tensor in node.inputs)] == ["Gather"]
-    assert "Gemm" not in {node.op for node in nodes}
+    got = picked(tail, scores, ids)
+    assert_same([got.values], [chosen(tail, scores, ids)])
+    assert got.readers(WEIGHT) == ["Gather"]
+    assert "Gemm" not in {node.op for node in got.nodes}
 
 
 @pytest.mark.parametrize("head", WHOLE)
@@ -178,16 +114,24 @@ def test_rows_of_the_last_layer_are_enough(head: str, data: st.DataObject) -> No
 def test_other_heads_choose_from_all_scores(head: str, data: st.DataObject) -> None:
     tail, ids = drawn(data)
     scores = WHOLE[head](tail, data)
-    got, _ = picked(tail, scores, ids)
-    assert_same([got], [chosen(tail, scores, ids)])
+    assert_same([picked(tail, scores, ids).values], [chosen(tail, scores, ids)])
+
+
+@pytest.mark.parametrize("opset", [9, 11, 18])
+@pytest.mark.parametrize("head", [*ROWS, *WHOLE])
+@given(data=st.data())
+def test_ids_that_no_class_has_fail(head: str, opset: int, data: st.DataObject) -> None:
+    tail, ids = drawn(data, opsets=[opset])
+    scores = (ROWS | WHOLE)[head](tail, data)
+    ids[-1, -1] = data.draw(st.sampled_from([CLASSES, -CLASSES - 1]), "outside")
+    with pytest.raises(Exception, match=r"out of data bounds|Out of range value in index tensor"):
+        picked(tail, scores, ids)
 
 
 def test_the_rows_that_are_read_are_noted_with_their_cost() -> None:
-    """One class of five: a fifth of the layer's multiply-adds, once per mask."""
+    """One class of five: one row of the layer, for the live cell's features under six masks and for the resting ones."""
     tail = Tail(13, "b c h w", {"b": 1, "c": 4, "h": 2, "w": 3})
     scores = tail.tested("Gemm", pooled(tail), weights(tail, CLASSES, 4), transB=1)
-    walk = open_tail(tail, [scores])
-    walk.start(start_masked(tail)(walk))
-    pick(walk, walk.model.tensors[scores], gs.Variable("ids", np.int64, [1, 1]))
-    note = next(note for note in walk.notes if note.node == TESTED)
-    assert (note.term, note.multiply_adds) == ("chosen rows", 4 * 6)
+    got = picked(tail, scores, np.zeros((1, 1), np.int64))
+    note = next(note for note in got.notes if note.node == TESTED)
+    assert (note.term, note.multiply_adds) == ("chosen rows", 4 * (6 + 1))

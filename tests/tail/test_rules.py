@@ -15,7 +15,7 @@ from carried import assert_same, carry, naive, start_masked, start_stacked
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onnx_reciprocam.tail.registry import SPOT, STACKED
+from onnx_reciprocam.tail.registry import SPOT, STACKED, WINDOW
 
 if TYPE_CHECKING:
     from carried import Carried
@@ -65,6 +65,18 @@ def test_spot_rule_equals_running_every_masked_copy(case: Case, opset: int | Non
 
 @pytest.mark.parametrize(("case", "opset"), VERSIONED)
 @given(data=st.data())
+def test_window_rule_equals_running_every_masked_copy(case: Case, opset: int | None, data: DataObject) -> None:
+    """The masks that look at 3x3 cells start as a window."""
+    tail = draw_tail(case, opset, data)
+    outputs = built(case, tail, data)
+    mask = data.draw(st.sampled_from(["gaussian", "replicated"]), "mask")
+    carried = carry(tail, outputs, start_masked(tail, mask))
+    assert_outcome(carried, case.windowed)
+    assert_same(carried.run(), naive(tail, outputs, mask))
+
+
+@pytest.mark.parametrize(("case", "opset"), VERSIONED)
+@given(data=st.data())
 def test_stacked_rule_equals_running_every_masked_copy(case: Case, opset: int | None, data: DataObject) -> None:
     tail = draw_tail(case, opset, data)
     outputs = built(case, tail, data)
@@ -75,5 +87,6 @@ def test_stacked_rule_equals_running_every_masked_copy(case: Case, opset: int | 
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {case.op for case in CASES if case.spot.ruled} == set(SPOT)
+    assert {case.op for case in CASES if case.spot.ruled and case.spot.term != "Window"} == set(SPOT)
+    assert {case.op for case in CASES if case.windowed.ruled} == set(WINDOW)
     assert {case.op for case in CASES if case.stacked.ruled} == set(STACKED)

@@ -1,0 +1,252 @@
+"""Tokens in parts: cutting them out of a tensor, lining them up per mask, and multiplying them out.
+
+A part is *split* when its token axis has become two, the masks (N, or 1 where no mask changes it) and its own tokens.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from onnx_reciprocam.errors import UnsupportedModelError
+from onnx_reciprocam.tail.axes import BATCH
+from onnx_reciprocam.tail.terms import Part, Stacked, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx_graphsurgeon as gs
+    from numpy.typing import NDArray
+
+    from onnx_reciprocam.graph import Branch, Size
+    from onnx_reciprocam.tail.axes import Axes
+    from onnx_reciprocam.tail.terms import StaticShape
+
+TOKEN, KEY = "t", "k"
+AUX, OWN, REST = "aux", "own", "rest"
+_SPAN = re.compile(r"(?:([1-9][0-9]*)\+)?hw(?:\+([1-9][0-9]*))?")
+
+
+def span(label: str) -> tuple[int, int] | None:
+    """How many auxiliary tokens an axis has before and after its patches, ``span("1+hw") == (1, 0)``; None if no patches."""
+    match = _SPAN.fullmatch(label)
+    return (int(match[1] or 0), int(match[2] or 0)) if match else None
+
+
+def place(axes: Axes, label: str = TOKEN) -> int:
+    """The axis that runs over tokens (or keys); -1 if there is none."""
+    return next((i for i, axis in enumerate(axes) if any(factor.label == label for factor in axis)), -1)
+
+
+def apart(axes: Axes) -> Axes:
+    """Every factor an axis of its own."""
+    return tuple((factor,) for axis in axes for factor in axis)
+
+
+def is_apart(axes: Axes) -> bool:
+    """Whether images, tokens and keys share their axes with nothing else."""
+    labels = {BATCH, TOKEN, KEY}
+    return all(len(axis) == 1 or not any(factor.label in labels for factor in axis) for axis in axes)
+
+
+def lengths(axes: Axes, tokens: int, keys: tuple[int, int] | None = None) -> list[int]:
+    """The shape of a part with so many tokens; -1 for the axis of the images."""
+    counts = {TOKEN: tokens, KEY: sum(keys or ()) + 2}
+    sizes = [[BATCH if f.label == BATCH else counts.get(f.label, f.size) for f in axis] for axis in axes]
+    return [-1 if BATCH in axis else math.prod(size for size in axis if isinstance(size, int)) for axis in sizes]
+
+
+class Tokenizer:
+    """What is done with parts.
+
+    Args:
+        branch: Receives the nodes.
+        count: N.
+    """
+
+    def __init__(self, branch: Branch, count: Size) -> None:
+        self.branch, self._count = branch, count
+
+    @property
+    def count(self) -> int:
+        """N, which tokens need to be known when the file is rewritten."""
+        if not isinstance(self._count, int):
+            raise UnsupportedModelError(
+                "a row of tokens needs a grid that is known when the file is rewritten",
+                "Export with fixed height and width.",
+            )
+        return self._count
+
+    @property
+    def is_static(self) -> bool:
+        """Whether N is known."""
+        return isinstance(self._count, int)
+
+    # parts of an original tensor ------------------------------------------------------------------------------------
+
+    def originals(self, tensor: gs.Tensor, axes: Axes, before: int, after: int) -> dict[str, Part]:
+        """The auxiliary and the live tokens as they are in ``tensor``: cut out of it only where somebody needs them alone."""
+        live = Part(lambda: self._cut(tensor, axes, before, before + self.count), each=True, origin=tensor)
+        if not before + after:
+            return {OWN: live}
+        return {AUX: Part(lambda: self._around(tensor, axes, before, after), origin=tensor), OWN: live}
+
+    def _around(self, tensor: gs.Tensor, axes: Axes, before: int, after: int) -> gs.Tensor:
+        start = before + self.count
+        ends = [self._cut(tensor, axes, 0, before)] if before else []
+        ends += [self._cut(tensor, axes, start, start + after)] if after else []
+        return ends[0] if len(ends) == 1 else self.branch.concat(ends, place(axes))
+
+    def _cut(self, tensor: gs.Tensor, axes: Axes, start: int, stop: int) -> gs.Tensor:
+        """Tokens ``start`` to ``stop``."""
+        axis = place(axes)
+        total = next(factor.size for factor in axes[axis] if factor.label == TOKEN)
+        if (start, stop) == (0, total):
+            return tensor
+        if len(axes[axis]) == 1:
+            return self.branch.slice(tensor, start, stop, axis)
+        loose = apart(axes)
+        cut = self.branch.slice(self.branch.reshape(tensor, lengths(loose, total)), start, stop, place(loose))
+        return self.branch.reshape(cut, lengths(axes, stop - start))
+
+    # one part -------------------------------------------------------------------------------------------------------
+
+    def tensor(self, part: Part) -> gs.Tensor:
+        """Its value as a tensor."""
+        value = part.value
+        return self.branch.constant(value, value.dtype, hint=REST) if isinstance(value, np.ndarray) else value
+
+    def tokens(self, term: Tokens, kind: str, *, each: bool | None = None) -> int:
+        """How long the token axis of a part is."""
+        single = term.before + term.after if kind == AUX else 1
+        masks = term.parts[kind].each if each is None else each
+        return single * (self.count if masks else 1)
+
+    def split(self, term: Tokens, kind: str) -> gs.Tensor:
+        """A part as ``[..., N or 1, tokens, ...]``; the token axis must be :func:`is_apart`."""
+        part, axis = term.parts[kind], place(term.axes)
+        if not part.each:
+            return self.branch.unsqueeze(self.tensor(part), [axis])
+        sizes = self._lengths(term, self.tokens(term, kind, each=False))
+        return self.branch.reshape(self.tensor(part), [*sizes[:axis], self.count, *sizes[axis:]])
+
+    def merged(self, value: gs.Tensor, term: Tokens, kind: str) -> gs.Tensor:
+        """Back from :meth:`split`, of a part with one per mask."""
+        return self.branch.reshape(value, self._lengths(term, self.tokens(term, kind, each=True)))
+
+    def spread(self, term: Tokens, kind: str) -> gs.Tensor:
+        """A part with one per mask, whatever it was."""
+        if term.parts[kind].each:
+            return self.tensor(term.parts[kind])
+        loose = self.relaid(term, apart(term.axes))
+        value = self.per_mask(self.split(loose, kind), place(loose.axes), len(loose.axes) + 1)
+        return self.branch.reshape(value, self._lengths(term, self.tokens(term, kind, each=True)))
+
+    def per_mask(self, value: gs.Tensor, axis: int, rank: int) -> gs.Tensor:
+        """``[..., 1, ...]`` repeated N times along ``axis``."""
+        return self.branch.op("Expand", value, self.branch.vector(_at(rank, {axis: self.count})))
+
+    def relaid(self, term: Tokens, axes: Axes) -> Tokens:
+        """The same with its factors grouped to other axes."""
+        if axes == term.axes:
+            return term
+        laid = replace(term, axes=axes)
+        return replace(laid, parts={kind: self.reshaped(laid, kind) for kind in term.parts})
+
+    def reshaped(self, term: Tokens, kind: str) -> Part:
+        """The part that holds the values of ``term``'s own in the shape that its axes say."""
+        part = term.parts[kind]
+
+        def make() -> gs.Tensor | NDArray[np.generic]:
+            sizes = self._lengths(term, self.tokens(term, kind))
+            value = part.value
+            return value.reshape(sizes) if isinstance(value, np.ndarray) else self.branch.reshape(value, sizes)
+
+        return Part(make, part.each, part.constant)
+
+    def _lengths(self, term: Tokens, tokens: int) -> list[int]:
+        return lengths(term.axes, tokens, term.keys)
+
+    # all parts together ---------------------------------------------------------------------------------------------
+
+    def together(self, term: Tokens) -> gs.Tensor:
+        """``[..., N, A + 2, ...]``: under each mask the auxiliary tokens, the live one, and one that rests."""
+        axis, own = place(term.axes), self.split(term, OWN)
+        shape = self.branch.op("Shape", own)
+        pieces = []
+        for kind, part in term.parts.items():
+            piece = self.split(term, kind)
+            # with the masks and images of the live token: those of the others may be left out
+            pieces.append(piece if part.each else self.branch.op("Expand", piece, shape))
+        return self.branch.concat(pieces, axis + 1)
+
+    def untied(self, value: gs.Tensor, term: Tokens) -> dict[str, Part]:
+        """Back from :meth:`together`."""
+        start, parts = 0, {}
+        for kind in term.parts:
+            stop = start + self.tokens(term, kind, each=False)
+            parts[kind] = Part(self._slicing(value, term, kind, range(start, stop)), each=True)
+            start = stop
+        return parts
+
+    def _slicing(self, value: gs.Tensor, term: Tokens, kind: str, run: range) -> Callable[[], gs.Tensor]:
+        axis = place(term.axes) + 1
+        return lambda: self.merged(self.branch.slice(value, run.start, run.stop, axis), term, kind)
+
+    def copies(self, aux: int, axis: int, rank: int) -> NDArray[np.float64]:
+        """How many tokens of the original each one of :meth:`together` stands for, along ``axis``."""
+        return np.array([1] * (aux + 1) + [self.count - 1], np.float64).reshape(_at(rank, {axis: -1}))
+
+    # multiplied out -------------------------------------------------------------------------------------------------
+
+    def stacked(self, term: Tokens, shape: StaticShape) -> Stacked:
+        """One copy of all tokens per mask."""
+        loose = self.relaid(term, apart(term.axes))
+        axis, rank = place(loose.axes), len(loose.axes) + 1
+        rows = {kind: self._with_all_keys(loose, self.split(loose, kind)) for kind in loose.parts}
+        value = self._patches(rows[OWN], rows[REST], (axis, axis + 1), rank)
+        value = self.around(loose, value, rows.get(AUX))
+        if loose.axes == term.axes:
+            return Stacked(value, axis, shape)
+        front = self.branch.transpose(value, [axis, *(i for i in range(rank) if i != axis)])
+        sizes = [-1 if size is None else size for size in shape]
+        return Stacked(self.branch.reshape(front, [self.count, *sizes]), 0, shape)
+
+    def around(self, term: Tokens, patches: gs.Tensor, aux: gs.Tensor | None = None) -> gs.Tensor:
+        """All patches per mask, with the auxiliary tokens before and after them: ``[..., N, T, ...]``."""
+        if AUX not in term.parts:
+            return patches
+        axis, split = place(term.axes), self.split(term, AUX) if aux is None else aux
+        split = split if term.parts[AUX].each else self.per_mask(split, axis, len(term.axes) + 1)
+        return self._joined(split, patches, axis + 1, (term.before, term.after))
+
+    def _with_all_keys(self, term: Tokens, value: gs.Tensor) -> gs.Tensor:
+        """A split part with a key per token of the original."""
+        if term.keys is None:
+            return value
+        masks, keys, aux = place(term.axes), place(term.axes, KEY), sum(term.keys)
+        keys += keys > masks
+        own, rest = (self.branch.slice(value, aux + i, aux + i + 1, keys) for i in range(2))
+        patches = self._patches(own, rest, (masks, keys), len(term.axes) + 1)
+        return self._joined(self.branch.slice(value, 0, aux, keys), patches, keys, term.keys) if aux else patches
+
+    def _patches(self, own: gs.Tensor, rest: gs.Tensor, axes: tuple[int, int], rank: int) -> gs.Tensor:
+        """All patches, for ``axes`` of masks and of cells: under mask n the live one at cell n, the resting one elsewhere."""
+        cells = np.arange(self.count)
+        masks, places = (self.branch.constant(cells.reshape(_at(rank, {axis: -1})), hint="cells") for axis in axes)
+        return self.branch.where(self.branch.equal(masks, places), own, rest)
+
+    def _joined(self, aux: gs.Tensor, patches: gs.Tensor, axis: int, ends: tuple[int, int]) -> gs.Tensor:
+        before, after = ends
+        first = [self.branch.slice(aux, 0, before, axis)] if before else []
+        last = [self.branch.slice(aux, before, before + after, axis)] if after else []
+        return self.branch.concat([*first, patches, *last], axis)
+
+
+def _at(rank: int, sizes: dict[int, int]) -> list[int]:
+    """A shape of ones but for the axes in ``sizes``."""
+    return [sizes.get(axis, 1) for axis in range(rank)]
