@@ -54,7 +54,7 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
     return (
         _AUTOMATIC if candidate.automatic else "",
         str(candidate.cells),
-        share(candidate.extra_cost),
+        share(candidate.extra_cost) if candidate.widened is not None else f"< {share(candidate.extra_cost)}",
         "x".join("?" if side is None else str(side) for side in candidate.shape),
         candidate.layout,
         candidate.node,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import onnx_graphsurgeon as gs
 
 from onnx_reciprocam.contract import Mask
 from onnx_reciprocam.errors import NoTargetError
-from onnx_reciprocam.graph import Branch
+from onnx_reciprocam.graph import Branch, descendants
 from onnx_reciprocam.methods.reciprocam import masked
 from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.rewriter.splice import open_walk
-from onnx_reciprocam.tail import Shared, axes_of, pick, total_cost
+from onnx_reciprocam.tail import Shared, Spot, axes_of, pick, total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnx_reciprocam.graph import ModelSource
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.tail import Note
+    from onnx_reciprocam.tail import Walk
+
+COUNTED = 600
+"""Cells up to which a walk counts what maps cost. Before that, maps cost hundreds of networks: a bound will do."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Candidate:
         layout: Its axes, as einops writes them.
         shape: Its lengths, None where dynamic.
         cells: N, the number of cells (as probed, where dynamic).
-        extra_cost: Multiply-adds of the explanation over those of the plain model.
-        widened: Nodes that had to be multiplied out, one copy per cell.
+        extra_cost: Multiply-adds of the explanation over those of the plain model; at most that, if ``widened`` is None.
+        widened: Nodes that had to be multiplied out, one copy per cell; None beyond :data:`COUNTED` cells.
         automatic: Whether this one is taken when no target is named.
     """
 
@@ -44,7 +47,7 @@ class Candidate:
     shape: tuple[int | None, ...]
     cells: int
     extra_cost: float
-    widened: int
+    widened: int | None
     automatic: bool
 
 
@@ -84,22 +87,22 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
     """
     network = study(model, output, size)
     chosen, why = automatic(network)
-    total = max(network.cost, 1)
-    candidates = []
-    for target in network.targets:
-        notes = _walked(network, target)[1]
-        candidates.append(
-            Candidate(
-                node=target.node,
-                tensor=target.tensor.name,
-                layout=target.layout,
-                shape=target.shape,
-                cells=target.cells,
-                extra_cost=total_cost(notes) / total,
-                widened=sum(bool(note.widened) for note in notes),
-                automatic=target.tensor.name == chosen.tensor.name,
-            )
+    costs = list[Cost]()
+    for target in reversed(network.targets):
+        costs.append(_cost(network, target, costs[-1] if costs else None))
+    candidates = [
+        Candidate(
+            node=cost.target.node,
+            tensor=cost.target.tensor.name,
+            layout=cost.target.layout,
+            shape=cost.target.shape,
+            cells=cost.target.cells,
+            extra_cost=cost.multiply_adds / max(network.cost, 1),
+            widened=cost.widened,
+            automatic=cost.target.tensor.name == chosen.tensor.name,
         )
+        for cost in reversed(costs)
+    ]
     scores = network.scores
     return Inspection(scores.output.name, scores.classes, scores.logits.name, why, candidates)
 
@@ -111,17 +114,44 @@ def automatic(network: Network) -> tuple[Target, str]:
         NoTargetError: The score depends on no target cell by cell.
     """
     for skipped, target in enumerate(reversed(network.targets)):
-        if _walked(network, target)[0]:
+        if not isinstance(_opened(network, target).term(network.scores.logits), Shared):
             later = f"; {skipped} later ones no longer reach the score" if skipped else ""
             return target, f"the last feature map that all paths from the image to the score go through{later}"
     raise NoTargetError(network.scores.output.name, "it depends on no cell of any feature map.")
 
 
-def _walked(network: Network, target: Target) -> tuple[bool, Sequence[Note]]:
-    """Whether the score depends on the masks of ``target``, and the notes of a walk for one class that is thrown away."""
-    branch = Branch(network.model)
-    walk = open_walk(network, target, branch)
+class Cost(NamedTuple):
+    """What maps at a target cost.
+
+    Args:
+        target: Itself.
+        multiply_adds: Of the explanation, for the probed batch.
+        widened: Nodes multiplied out, or None if nobody walked.
+    """
+
+    target: Target
+    multiply_adds: int
+    widened: int | None
+
+
+def _cost(network: Network, target: Target, later: Cost | None) -> Cost:
+    """By a walk to the score, or to the next target if every cell is still by itself there: its cost is known."""
+    if target.cells > COUNTED:
+        behind = descendants(network.model.graph.nodes, [target.tensor.name])
+        nodes = [node for node in network.model.graph.nodes if node.outputs and node.outputs[0].name in behind]
+        return Cost(target, target.cells * sum(map(_opened(network, target).multiply_adds, nodes)), None)
+    walk = _opened(network, target)
+    known = 0, 0
+    if later is not None and later.widened is not None and isinstance(walk.term(later.target.tensor), Spot):
+        known = later.multiply_adds, later.widened
+    else:
+        pick(walk, network.scores.logits, walk.branch.input(gs.Variable("class_ids")))
+    widened = sum(bool(note.widened) for note in walk.notes)
+    return Cost(target, total_cost(walk.notes) + known[0], widened + known[1])
+
+
+def _opened(network: Network, target: Target) -> Walk:
+    """A walk into a branch that is thrown away."""
+    walk = open_walk(network, target, Branch(network.model))
     walk.start(masked(walk, axes_of(target.layout, target.seen), Mask.PIXEL, network.dtype(target.tensor)))
-    pick(walk, network.scores.logits, branch.input(gs.Variable("class_ids")))
-    notes = tuple(walk.notes)
-    return not isinstance(walk.term(network.scores.logits), Shared), notes
+    return walk

@@ -1,6 +1,6 @@
-"""Export tiny transformers with random weights, whole and gzipped: ``python tests/zoo/export_transformers.py``.
+"""Export tiny transformers with random weights, whole and gzipped: ``python tests/zoo/export_transformers.py [NAME ...]``.
 
-Run offline, with PyTorch and torchvision; the tests read the files and need neither.
+Run offline, with PyTorch, torchvision and timm; the tests read the files and need none of them.
 """
 # mypy: disable-error-code="import-not-found"
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +18,36 @@ _OPERATORS = torch.library.Library("torchvision", "DEF")
 for _name in ("nms", "qnms"):  # torchvision's CUDA build imports beside a CPU torch once these exist
     _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
-from torchvision.models import SwinTransformer, VisionTransformer  # noqa: E402 - only after the operators exist
+from timm.models import beit, cait, deit, mlp_mixer, vision_transformer  # noqa: E402 - only after the operators exist
+from torchvision.models import SwinTransformer, VisionTransformer  # noqa: E402 - likewise
 
 FOLDER = Path(__file__).with_name("transformers")
-SIDE = 48
+SQUARE, WIDE = (48, 48), (32, 48)
+PATCHES: dict[str, Any] = {"img_size": WIDE, "patch_size": 8, "embed_dim": 16, "num_classes": 7}
+SMALL: dict[str, Any] = {**PATCHES, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5}
+POOLED: dict[str, Any] = {**SMALL, "class_token": False}
 MODELS = {
     "vit": lambda: VisionTransformer(
-        image_size=SIDE, patch_size=16, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=48, num_classes=7
+        image_size=48, patch_size=16, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=48, num_classes=7
     ),
     "swin": lambda: SwinTransformer(
         patch_size=[4, 4], embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=[3, 3], num_classes=7
     ),
+    "timm_vit": lambda: vision_transformer.VisionTransformer(**SMALL),
+    "deit_distilled": lambda: deit.VisionTransformerDistilled(**SMALL),
+    "vit_registers": lambda: vision_transformer.VisionTransformer(**SMALL, reg_tokens=4, no_embed_class=True),
+    "vit_mean": lambda: vision_transformer.VisionTransformer(**POOLED, global_pool="avg"),
+    "vit_map": lambda: vision_transformer.VisionTransformer(**POOLED, global_pool="map"),
+    "cait": lambda: cait.Cait(**SMALL, init_values=0.5),
+    "beit": lambda: beit.Beit(**SMALL, use_rel_pos_bias=True, init_values=0.5),
+    "mixer": lambda: mlp_mixer.MlpMixer(**PATCHES, num_blocks=2),
 }
 EXPORTERS: dict[str, dict[str, Any]] = {
     "ts1": {"dynamo": False, "opset_version": 17},
     "dynamon": {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)},
 }
+NOT_EXPORTED = {("beit", "dynamon")}
+"""What PyTorch's exporter gives up on."""
 
 
 def export(name: str, exporter: str) -> None:
@@ -41,7 +56,7 @@ def export(name: str, exporter: str) -> None:
     model = MODELS[name]().eval()
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.05)
-    images = torch.randn(1 if exporter == "ts1" else 2, 3, SIDE, SIDE)
+    images = torch.randn(1 if exporter == "ts1" else 2, 3, *(SQUARE if name in {"vit", "swin"} else WIDE))
     options = EXPORTERS[exporter]
     buffer = io.BytesIO()
     names = {"input_names": ["input"], "output_names": ["logits"]}
@@ -57,6 +72,7 @@ def export(name: str, exporter: str) -> None:
 
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
-    for model_name in MODELS:
+    for model_name in sys.argv[1:] or MODELS:
         for exporter_name in EXPORTERS:
-            export(model_name, exporter_name)
+            if (model_name, exporter_name) not in NOT_EXPORTED:
+                export(model_name, exporter_name)
