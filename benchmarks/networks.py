@@ -1,9 +1,11 @@
-"""What maps at the last feature map cost: every network of the test zoo, from both PyTorch exporters.
+"""What maps cost: networks of the test zoo, from both PyTorch exporters.
 
-    python benchmarks/last_stage.py                      # all of them, into last_stage.csv
-    python benchmarks/last_stage.py resnet18 vgg16       # two of them
+    python benchmarks/networks.py --out last_stage.csv                   # at the last feature map, CNNs and transformers
+    python benchmarks/networks.py --middle --out middle.csv              # hooked in the middle
+    python benchmarks/networks.py --batch 8 --out batch8.csv resnet18    # one of them, eight images at a time
+    python benchmarks/networks.py vgg16@14x14 --out vgg.csv              # the last target with this grid
 
-Batch 1, 2 threads, CPU, random weights; see README.md for the columns.
+2 threads, CPU, random weights; see README.md for the columns.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import onnx
 import onnxruntime
 
 from onnx_reciprocam.benchmark import bench
+from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.runtime.atomic import write_atomically
 from onnx_reciprocam.timings import quartiles
 
@@ -32,6 +35,16 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXPORTERS = ("ts1", "dynamon")
 """TorchScript with a static batch, and dynamo with a dynamic one."""
+LAST = (
+    *("resnet18", "resnet50", "resnext50_32x4d", "densenet121", "convnext_tiny", "swin_t", "mobilenet_v2"),
+    *("mobilenet_v3_small", "efficientnet_b0", "vgg16", "squeezenet1_1", "vit_b_16", "deit_tiny_patch16_224"),
+)
+"""Explained at the automatic target."""
+MIDDLE = (
+    *("resnet50@14x14", "resnet18@14x14", "mobilenet_v2@14x14", "efficientnet_b0@14x14", "vgg16@14x14"),
+    *("densenet121@14x14", "squeezenet1_1@13x13"),
+)
+"""Explained further in front."""
 
 Row = dict[str, str]
 
@@ -41,21 +54,39 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent / "tests" / "zoo"))
     from skeleton import load, names
 
-    known = sorted({name for name, _ in names()})
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("network", nargs="*", metavar="NETWORK", help=f"all of them if none is named: {known}")
+    parser.add_argument(
+        "network", nargs="*", metavar="NETWORK[@HxW]", help="default: the list for the last feature map"
+    )
+    parser.add_argument("--middle", action="store_true", help="the list for targets in the middle instead")
+    parser.add_argument("--batch", type=int, default=1, help="images per run; static ones are left out beyond 1")
     parser.add_argument("--runs", type=int, default=15, help="of each variant (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=HERE / "last_stage.csv", help="default: %(default)s")
+    parser.add_argument("--out", type=Path, required=True, help="the CSV; replaced if it is there")
     arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.network) - set(known)):
-        parser.error(f"the zoo has no {', '.join(unknown)}; it has {', '.join(known)}")
+    known = set(names())
     machine, rows = about_this_machine(), list[Row]()
-    for name in arguments.network or known:
-        for exporter in EXPORTERS:
-            found = bench(load(name, exporter), runs=arguments.runs)
-            rows.append(machine | {"model": name, "exporter": exporter} | row(found))
+    for wanted in arguments.network or (MIDDLE if arguments.middle else LAST):
+        name, _, grid = wanted.partition("@")
+        for exporter in EXPORTERS[arguments.batch > 1 :]:
+            if (name, exporter) not in known:
+                print(f"{name} from {exporter} is not in the zoo", file=sys.stderr)
+                continue
+            model = load(name, exporter)
+            found = bench(model, target=target(model, grid), batch=arguments.batch, runs=arguments.runs)
+            rows.append(machine | {"model": name, "exporter": exporter, "batch": str(arguments.batch)} | row(found))
             print(", ".join(rows[-1][column] for column in rows[-1] if column not in machine), flush=True)
             write_atomically(arguments.out, as_csv(rows))
+
+
+def target(model: onnx.ModelProto, grid: str) -> str | None:
+    """The last target with a grid such as ``14x14``, or None for the automatic one."""
+    if not grid:
+        return None
+    sides = [int(side) for side in grid.split("x")]
+    found = [target for target in study(model).targets if list(target.seen_grid) == sides]
+    if not found:
+        sys.exit(f"no target has {grid} cells")
+    return str(found[-1].tensor.name)
 
 
 def about_this_machine() -> Row:
@@ -82,6 +113,7 @@ def cpu() -> str:
 def row(found: Benchmark) -> Row:
     """One network's numbers."""
     cells: Row = {"target": found.target, "grid": "x".join(map(str, found.grid)), "runs": str(found.runs)}
+    cells["multiply_adds"] = f"{found.multiply_adds:.3f}"
     measured = {variant.name: variant for variant in found.variants}
     for name in ("plain", "explained", "naive"):
         cells |= columns(name, measured.get(name), found.plain)

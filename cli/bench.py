@@ -104,6 +104,7 @@ def _show(found: Benchmark) -> None:
     Console().print(table)
     if found.naive is None:
         say(f"The naive explanation was left out: {found.naive_skipped}.")
+    say(f"By multiply-adds, maps make the model {found.multiply_adds:,.3f} times as dear.")
     say("x plain: beside the plain model's run of the same round, median of the rounds.")
     say("Peak MB: of a fresh process that loads the model and runs it twice.")
 

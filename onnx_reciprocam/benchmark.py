@@ -94,13 +94,15 @@ def bench(
     with TemporaryDirectory(prefix="reciprocam-bench-") as folder:
         field = _Field(network, chosen, options, ModelRun(folder, inputs, threads, used), progress)
         field.enter("plain", network.model.proto, inputs)
-        field.enter_explained("explained", splice(network, chosen, options))
+        spliced = splice(network, chosen, options)
+        field.enter_explained("explained", spliced)
         skipped = field.enter_naive() if naive else "not asked for"
         variants = field.race(warmup, runs)
     return Benchmark(
         model=network.model.name,
         target=chosen.tensor.name,
         grid=chosen.seen_grid,
+        multiply_adds=1 + spliced.cost / max(spliced.plain_cost, 1),
         inputs={name: tuple(shape) for name, (_, shape) in inputs.items()},
         threads=threads,
         warmup=warmup,

@@ -63,6 +63,7 @@ class Benchmark:
         model: Path of the plain model, or ``the model`` where it came from memory.
         target: The tensor whose cells are masked.
         grid: Its height and width in cells.
+        multiply_adds: With maps, over those of the plain model: what the ratio would be if nothing else took time.
         inputs: Shapes of what was fed, batch first.
         threads: Within an operator.
         warmup: Rounds that do not count.
@@ -75,6 +76,7 @@ class Benchmark:
     model: str
     target: str
     grid: tuple[int, int]
+    multiply_adds: float
     inputs: Mapping[str, tuple[int, ...]]
     threads: int
     warmup: int

@@ -62,6 +62,11 @@ class Pairs:
         mask, cell = np.divmod(keys, height * width)
         return Pairs(mask, cell, self.masks, height, width)
 
+    def under(self, masks: range) -> tuple[Pairs, Indices]:
+        """The pairs under some of the masks, which count from 0 on, and where among these pairs they stand."""
+        where = np.flatnonzero((self.mask >= masks.start) & (self.mask < masks.stop))
+        return Pairs(self.mask[where] - masks.start, self.cell[where], len(masks), self.height, self.width), where
+
     def placed(self, other: Pairs) -> Indices:
         """Where among these pairs those of ``other`` stand, -1 for what is not here."""
         order = np.argsort(self.keys)
@@ -125,7 +130,7 @@ class Kernel(NamedTuple):
     def taps(self, axis: int, residue: int) -> Indices:
         """The taps that can meet a cell whose padded position has this remainder by the stride."""
         taps = np.arange(self.size[axis])
-        return taps[(residue - taps * self.dilations[axis]) % self.strides[axis] == 0]
+        return np.flatnonzero((residue - taps * self.dilations[axis]) % self.strides[axis] == 0)
 
     def answer(self, axis: int, position: Indices, taps: Indices) -> Indices:
         """Which answer a cell enters through a tap, ``[positions, taps]``; -1 for none."""

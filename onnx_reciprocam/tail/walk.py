@@ -58,7 +58,7 @@ class Note:
     Args:
         node: Its name, or that of its first output.
         op: Its operator.
-        term: The kind of term it ended as: ``Spot``, ``Stacked``, or ``per cell``.
+        term: The kind of term it ended as: ``Spot``, ``Tokens``, ``Window``, ``Stacked``, or ``per cell``.
         multiply_adds: Of the nodes emitted for it, for the probed batch.
         reordered: Bytes of weights that the runtime keeps a second time, in another order, once it has loaded the file.
         widened: Why a narrower term did not do, or nothing.
@@ -81,14 +81,23 @@ class Walk:
         branch: Receives the nodes.
         target: The masked tensor.
         grid: Its height and width in cells.
-        copies: How many cells that is (as probed, where dynamic): what one copy per mask costs.
+        copies: How many masks are carried (as probed, where dynamic): what one copy per mask costs.
+        masks: Those masks, by the numbers of their cells; None for all.
     """
 
     def __init__(
-        self, model: Model, shapes: Shapes, branch: Branch, target: gs.Tensor, *, grid: tuple[Size, Size], copies: int
+        self,
+        model: Model,
+        shapes: Shapes,
+        branch: Branch,
+        target: gs.Tensor,
+        *,
+        grid: tuple[Size, Size],
+        copies: int,
+        masks: range | None = None,
     ) -> None:
         self.model, self.shapes, self.branch, self.target, self.copies = model, shapes, branch, target, copies
-        self.stacker = Stacker(branch, *grid)
+        self.stacker = Stacker(branch, *grid, masks)
         self.notes: list[Note] = []
         self.reordered: dict[str, int] = {}
         self.spent: dict[str, int] = {}
@@ -139,7 +148,7 @@ class Walk:
             if results is None and kinds <= takes and (table is STACKED or kinds != {Stacked}):
                 copies = self.copies if table is STACKED else 1
                 reason, results = _try(table, call)
-                reasons.append(reason)
+                reasons += [reason] if table is not TOKENS or Tokens in kinds else []
         kind = type(results[0]).__name__ if results else "per cell"
         widened = reasons[0] if results is None or copies > 1 else ""
         results = results or per_cell(call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from onnx_reciprocam.tail.pairs import Pairs
     from onnx_reciprocam.tail.terms import Term
     from onnx_reciprocam.tail.windowing import Windower
+
+
+R = TypeVar("R", bound="Callable[[WindowCall], Term | Sequence[Term] | Misfit]")
 
 
 class WindowCall(Call):
@@ -71,12 +74,12 @@ def column(axes: Axes, axis: int) -> int:
     return 2 + sum(not is_cell(other) and not is_batch(other) for other in axes[:axis])
 
 
-def carries_windows(*ops: str) -> Callable[[Callable[[WindowCall], object]], Callable[[WindowCall], object]]:
+def carries_windows(*ops: str) -> Callable[[R], R]:
     """Register a rule for windows on a map; what comes as ``Spot`` is turned into one first."""
 
-    def register(rule: Callable[[WindowCall], object]) -> Callable[[WindowCall], object]:
+    def register(rule: R) -> R:
         @wraps(rule)
-        def on_windows(call: Call) -> object:
+        def on_windows(call: Call) -> Term | Sequence[Term] | Misfit:
             terms: list[Term | None] = []
             for term in call.terms:
                 window = call.stacker.windower.of(term) if isinstance(term, Spot) else term

@@ -39,7 +39,7 @@ def _reduce(call: WindowCall) -> list[Window] | Stacked | Misfit:
     if any(is_batch(axes[i]) for i in reduced) or not all(map(is_pure, axes)):
         return Misfit("it reduces over the batch")
     if not reduced:
-        return call.window
+        return [call.window]
     kept = bool(call.attr("keepdims", 1))
     results = tuple(() if i in reduced else axis for i, axis in enumerate(axes) if kept or i not in reduced)
     own = call.branch.reduce(call.node.op, call.window.own, [column(axes, i) for i in reduced], keepdims=kept)

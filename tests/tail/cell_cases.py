@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bare_tail import MICROSOFT
-from case import STACKED, WINDOW, Case, looped, widened
+from case import STACKED, WINDOW, Case, Outcome, looped, widened
 from elementwise_cases import real
 from hypothesis import strategies as st
 
@@ -229,7 +229,7 @@ CASES = [
     Case(
         "MatMul",
         attention,
-        spot=widened("it multiplies cells with each other"),
+        spot=Outcome("Tokens"),
         window=STACKED,
         layout="b h w c",
         note="attention",
