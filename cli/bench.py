@@ -30,8 +30,10 @@ def bench(
     size: shared.Size = None,
     target: shared.Target = None,
     mask: shared.MaskChoice = None,
+    vit_mask: shared.VitMaskChoice = None,
     score: shared.ScoreChoice = None,
     classes: shared.Classes = None,
+    max_memory: shared.MaxMemory = None,
     batch: Annotated[
         int | None,
         typer.Option(
@@ -68,7 +70,7 @@ def bench(
     """
     from onnx_reciprocam.benchmark import bench as measure
 
-    how = shared.given(mask=mask, score=score, classes=classes)
+    how = shared.given(mask=mask, vit_mask=vit_mask, score=score, classes=classes, max_memory=max_memory)
     with Console(stderr=True).status("Reading") as status:
         found = measure(
             model,

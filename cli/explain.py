@@ -56,8 +56,10 @@ def explain(
     target: shared.Target = None,
     method: shared.Method = None,
     mask: shared.MaskChoice = None,
+    vit_mask: shared.VitMaskChoice = None,
     score: shared.ScoreChoice = None,
     classes: shared.Classes = None,
+    max_memory: shared.MaxMemory = None,
     size: shared.Size = None,
     crop: shared.Crop = None,
     mean: shared.Mean = None,
@@ -75,7 +77,8 @@ settled them.
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     ids = class_id or []
     rewriting = shared.given(
-        output=output, target=target, method=method, mask=mask, score=score, classes=classes
+        output=output, target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, classes=classes,
+        max_memory=max_memory,
     )  # fmt: skip
     prepared = {
         "size": size, "crop": crop, "mean": mean, "std": std, "scale": scale, "color": color, "layout": layout,
@@ -102,7 +105,9 @@ def _open(
         return _rewrite(model, {"classes": "input"} | rewriting if ids else rewriting, prepared)
     for name, value in rewriting.items():
         word = value.value if isinstance(value, Enum) else value
-        raise OptionError(f"--{name}", str(word), ("a plain model, and this file is explained already",))
+        raise OptionError(
+            f"--{name.replace('_', '-')}", str(word), ("a plain model, and this file is explained already",)
+        )
     return session
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from onnx_reciprocam.contract import Mask, Normalize, RewriteOptions, Score, Upsample
+from onnx_reciprocam.contract import Mask, Normalize, RewriteOptions, Score, Upsample, VitMask
 
 _DEFAULTS = RewriteOptions()
 _MAPS = "Maps"
@@ -60,6 +60,17 @@ MaskChoice = Annotated[
         rich_help_panel=_MAPS,
     ),
 ]
+VitMaskChoice = Annotated[
+    VitMask | None,
+    typer.Option(
+        "--vit-mask",
+        metavar="WHERE",
+        help="In a transformer, mask the tokens that enter a block (residual), or behind its first norm as well "
+        "(post-norm).",
+        show_default=_DEFAULTS.vit_mask.value,
+        rich_help_panel=_MAPS,
+    ),
+]
 ScoreChoice = Annotated[
     Score | None,
     typer.Option(
@@ -98,6 +109,16 @@ UpsampleChoice = Annotated[
         metavar="TO",
         help="One value per cell (none), or per pixel of the input (input).",
         show_default=_DEFAULTS.upsample.value,
+        rich_help_panel=_MAPS,
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="SIZE",
+        help="What the maps of one image may add to a run, such as 512MB: above it, cells are explained in chunks.",
+        show_default="no limit",
         rich_help_panel=_MAPS,
     ),
 ]

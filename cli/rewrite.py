@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from onnx_reciprocam.contract import ClassChoice, RewriteOptions
+from onnx_reciprocam.contract import ClassChoice, RewriteOptions, parse_bytes
 
 from . import options as shared
 from .preprocessing import read_labels, read_preprocessing
@@ -33,11 +33,13 @@ def rewrite(
     target: shared.Target = None,
     method: shared.Method = None,
     mask: shared.MaskChoice = None,
+    vit_mask: shared.VitMaskChoice = None,
     score: shared.ScoreChoice = None,
     classes: shared.Classes = None,
     normalize: shared.NormalizeChoice = None,
     upsample: shared.UpsampleChoice = None,
     toggle: shared.Toggle = False,
+    max_memory: shared.MaxMemory = None,
     size: shared.Size = None,
     crop: shared.Crop = None,
     mean: shared.Mean = None,
@@ -56,8 +58,9 @@ def rewrite(
 
     options = RewriteOptions(
         **shared.given(
-            target=target, method=method, mask=mask, score=score, output=output, normalize=normalize, upsample=upsample,
-            classes=classes and ClassChoice.parse(classes), toggle=toggle,
+            target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, output=output, normalize=normalize,
+            upsample=upsample, classes=classes and ClassChoice.parse(classes), toggle=toggle,
+            max_memory=max_memory and parse_bytes(max_memory),
         )
     )  # fmt: skip
     preprocessing = read_preprocessing(
@@ -90,6 +93,8 @@ def _report(spliced: Spliced) -> None:
     millions = 1e6 * spliced.batch
     plain, maps = spliced.plain_cost / millions, spliced.cost / millions
     say(f"Multiply-adds per image: plain {plain:,.1f} M, maps {maps:,.1f} M")
+    lots = f", in {spliced.chunks} chunks of cells" if spliced.chunks > 1 else ""
+    say(f"Memory of the maps (of one image, if the batch is open): about {spliced.memory / 1e6:,.1f} MB{lots}")
     if reordered := sum(note.reordered for note in spliced.notes):
         say(f"Weights that the runtime keeps a second time, in another order: {reordered / 1e6:,.1f} MB")
     if spliced.contract.mask != "pixel":

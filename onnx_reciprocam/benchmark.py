@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import onnx
 import onnxruntime as ort
 
-from onnx_reciprocam.contract import CLASS_IDS_INPUT, ClassChoice, Mask, RewriteOptions, Score
+from onnx_reciprocam.contract import CLASS_IDS_INPUT, ClassChoice, Mask, RewriteOptions, Score, VitMask, parse_bytes
 from onnx_reciprocam.errors import ModelFileError, OptionError
 from onnx_reciprocam.graph import descendants, input_specs, save
 from onnx_reciprocam.model_run import ModelRun
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from onnx_reciprocam.graph import ModelSource
     from onnx_reciprocam.model_run import Inputs
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.rewriter.splice import Spliced
+    from onnx_reciprocam.rewriter.spliced import Spliced
 
 COST_LIMIT = 200
 """The naive explanation is left out above so many times the plain model's multiply-adds: it would take minutes."""
@@ -50,8 +50,10 @@ def bench(
     *,
     target: str | None = None,
     mask: str = "pixel",
+    vit_mask: str = "residual",
     score: str = "logit",
     classes: str = "predicted",
+    max_memory: str | None = None,
     batch: int | None = None,
     threads: int = 2,
     runs: int = 15,
@@ -68,8 +70,10 @@ def bench(
         model: Path, bytes or ``ModelProto``.
         target: Node or tensor whose cells are masked; the last one possible if None.
         mask: ``pixel``, ``gaussian`` or ``replicated``.
+        vit_mask: ``residual`` or ``post-norm``.
         score: ``logit`` or ``probability``.
         classes: ``predicted``, ``all``, ``top:K`` or ``input``; for the last, one class per image is asked for.
+        max_memory: What the maps of one image may add to a run, as ``rewrite`` takes it; the naive way has no limit.
         batch: Images per run; None for 1, or what the model fixes.
         threads: Within an operator (onnxruntime's ``intra_op_num_threads``).
         runs: Of each variant.
@@ -86,7 +90,13 @@ def bench(
     """
     _check_counts(batch=batch, threads=threads, runs=runs, warmup=warmup)
     used = _known(providers)
-    options = RewriteOptions(mask=Mask.parse(mask), score=Score.parse(score), classes=ClassChoice.parse(classes))
+    options = RewriteOptions(
+        mask=Mask.parse(mask),
+        vit_mask=VitMask.parse(vit_mask),
+        score=Score.parse(score),
+        classes=ClassChoice.parse(classes),
+        max_memory=parse_bytes(max_memory) if max_memory is not None else None,
+    )
     progress("Rewriting")
     network = study(model, output, size)
     chosen = network.find(target) if target else automatic(network)[0]

@@ -125,6 +125,19 @@ class NoCellsError(ReciprocamError):
         return f"{self.name!r} ({shape}) is no feature map whose height and width are known and above 1x1. {nearest}"
 
 
+class NoNormError(ReciprocamError):
+    """``--vit-mask post-norm`` does not fit the target."""
+
+    def __init__(self, target: str, reason: str, nearest: Sequence[str]) -> None:
+        super().__init__(target, reason, nearest)
+        self.target, self.reason, self.nearest = target, reason, nearest
+
+    def __str__(self) -> str:
+        fitting = f"Targets that it fits: {', '.join(map(repr, self.nearest))}"
+        remedy = fitting if self.nearest else "It fits no target of this model: leave the option out"
+        return f"--vit-mask post-norm does not fit {self.target!r}: {self.reason}. {remedy}."
+
+
 class NoTargetError(ReciprocamError):
     """No tensor of the network can be explained."""
 

@@ -10,7 +10,16 @@ from onnx_reciprocam.contract.metadata import (
     Contract,
     is_rewritten,
 )
-from onnx_reciprocam.contract.options import ClassChoice, Mask, Normalize, RewriteOptions, Score, Upsample
+from onnx_reciprocam.contract.options import (
+    ClassChoice,
+    Mask,
+    Normalize,
+    RewriteOptions,
+    Score,
+    Upsample,
+    VitMask,
+    parse_bytes,
+)
 from onnx_reciprocam.contract.preprocessing import Preprocessing
 
 __all__ = [
@@ -28,5 +37,7 @@ __all__ = [
     "RewriteOptions",
     "Score",
     "Upsample",
+    "VitMask",
     "is_rewritten",
+    "parse_bytes",
 ]

@@ -38,6 +38,8 @@ class Contract:
         preprocessing: How a picture becomes the input, where the rewrite was told.
         labels: Class names in order, where the rewrite was told.
         activation: What made the explained output: ``softmax``, ``logsoftmax``, ``sigmoid``, or ``none`` for logits.
+        vit_mask: That option where the target's cells are tokens; empty, and no entry, where they are none.
+        norm: With ``post-norm``, the tensor behind the target that is masked as well; otherwise empty, and no entry.
     """
 
     target: str
@@ -56,6 +58,8 @@ class Contract:
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] = ()
     activation: str = "none"
+    vit_mask: str = ""
+    norm: str = ""
     version: str = field(default=FORMAT_VERSION)
 
     def to_metadata(self) -> dict[str, str]:
@@ -78,6 +82,7 @@ class Contract:
         entries["inputs"] = json.dumps(dict(self.inputs))
         entries["namespace"] = self.namespace
         entries["source_sha256"] = self.source_sha256
+        entries |= {name: value for name in ("vit_mask", "norm") if (value := getattr(self, name))}
         if self.preprocessing is not None:
             entries["preprocessing"] = self.preprocessing.to_json()
         if self.labels:
@@ -112,6 +117,8 @@ class Contract:
                 source_sha256=entries["source_sha256"],
                 preprocessing=Preprocessing.from_json(entries["preprocessing"]) if "preprocessing" in entries else None,
                 labels=tuple(json.loads(entries.get("labels", "[]"))),
+                vit_mask=entries.get("vit_mask", ""),
+                norm=entries.get("norm", ""),
             )
         except (KeyError, ValueError, TypeError) as error:
             raise MetadataError(source, f"unreadable entry {error}") from error

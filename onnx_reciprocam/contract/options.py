@@ -25,7 +25,8 @@ class _Choice(str, Enum):
         """
         words = [choice.value for choice in cls]
         if text not in words:
-            raise OptionError(f"--{cls.__name__.lower()}", str(text), words)
+            option = re.sub("(?<=[a-z])(?=[A-Z])", "-", cls.__name__).lower()
+            raise OptionError(f"--{option}", str(text), words)
         return cls(text)
 
 
@@ -38,6 +39,15 @@ class Mask(_Choice):
     """The cell and its eight neighbours, each its own features, weighted 3x3 (ViT-ReciproCAM, arXiv:2310.02588)."""
     REPLICATED = "replicated"
     """The cell's features copied to its neighbours with those weights (the authors' CNN code)."""
+
+
+class VitMask(_Choice):
+    """Where the masks act in a transformer's block."""
+
+    RESIDUAL = "residual"
+    """On the tokens that enter the block; behind its first norm, tokens that were zeroed are the norm's bias."""
+    POST_NORM = "post-norm"
+    """Behind the block's first norm as well, so that they are zero there too (OpenVINO-XAI's ViTReciproCAM)."""
 
 
 class Score(_Choice):
@@ -99,6 +109,24 @@ class ClassChoice:
         return f"top:{self.count}" if self.kind == "top" else self.kind
 
 
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([kmgt]?)(i?)b", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def parse_bytes(text: str) -> int:
+    """The bytes of ``512MB`` (512 * 10^6), ``1.5GiB`` (1.5 * 2^30), ...
+
+    Raises:
+        OptionError: ``text`` is no such size, or none above 0.
+    """
+    match = _BYTES.fullmatch(text.strip())
+    base = 1024 if match and match[3] else 1000
+    size = int(float(match[1]) * base ** _POWERS[match[2].lower()]) if match else 0
+    if size < 1:
+        raise OptionError("--max-memory", text, ("a size such as 512MB", "2GB", "1.5GiB"))
+    return size
+
+
 @dataclass(frozen=True)
 class RewriteOptions:
     """Everything ``rewrite`` can be asked for, with the contract's defaults."""
@@ -106,12 +134,15 @@ class RewriteOptions:
     target: str | None = None
     method: str = "reciprocam"
     mask: Mask = Mask.PIXEL
+    vit_mask: VitMask = VitMask.RESIDUAL
     score: Score = Score.LOGIT
     classes: ClassChoice = ClassChoice("predicted", 1)
     output: str | None = None
     normalize: Normalize = Normalize.MINMAX
     upsample: Upsample = Upsample.NONE
     toggle: bool = False
+    max_memory: int | None = None
+    """Bytes that the maps may add to a run, for one image where the batch is open; None for no limit."""
 
     def __post_init__(self) -> None:
         if self.method != "reciprocam":

@@ -37,8 +37,7 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
     features, stacker, branch = walk.target, walk.stacker, walk.branch
     shape = walk.static(features)
     if is_tokens(axes):
-        tokens = masked_tokens(walk, axes, mask, dtype, lambda: branch.cast(_neighbours(walk, _flat(walk)), dtype))
-        return stacker.stack(tokens, shape) if naive else tokens
+        return masked_row(walk, features, axes, mask, dtype, naive=naive)
     if mask is Mask.PIXEL:
         spot = Spot(features, np.zeros(rest_shape(axes), dtype), axes)
         return stacker.widen(spot, shape) if naive else spot
@@ -54,14 +53,28 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
     return Stacked(branch.op("Mul", vectors, weights), 0, shape)
 
 
+def masked_row(
+    walk: Walk, tensor: gs.Tensor, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, naive: bool = False
+) -> Term:
+    """A tensor of tokens under every mask: the target, or the norm behind it; cf. :func:`masked`."""
+
+    def weights() -> gs.Tensor:
+        return walk.branch.cast(_neighbours(walk, _flat(walk)), dtype)
+
+    tokens = masked_tokens(walk, tensor, axes, mask, dtype=dtype, weights=weights)
+    return walk.stacker.stack(tokens, walk.static(tensor)) if naive else tokens
+
+
 def _window(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic]) -> Window | None:
     """The masks that look at 3x3 cells, as a flat list of them; None where the grid is known at run time only."""
     windower = walk.stacker.windower
     if windower.grid is None:
         return None
-    pairs, weights = neighbours(*windower.grid)
-    rows = windower.gather(windower.rows(walk.target, axes), pairs.cell if mask is Mask.GAUSSIAN else pairs.mask)
-    weighted = walk.branch.op("Mul", rows, walk.branch.constant(weights[:, None], dtype, hint="weights"))
+    every, weights = neighbours(*windower.grid)
+    pairs, where = windower.carried(every)
+    cells = every.cell if mask is Mask.GAUSSIAN else every.mask
+    rows = windower.gather(windower.rows(walk.target, axes), cells[where])
+    weighted = walk.branch.op("Mul", rows, walk.branch.constant(weights[where, None], dtype, hint="weights"))
     return Window(weighted, np.zeros(one_image(axes), dtype), pairs, axes)
 
 

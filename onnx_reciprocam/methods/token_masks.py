@@ -27,15 +27,22 @@ def is_tokens(axes: Axes) -> bool:
 
 
 def masked_tokens(
-    walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], weights: Callable[[], gs.Tensor]
+    walk: Walk,
+    tensor: gs.Tensor,
+    axes: Axes,
+    mask: Mask,
+    *,
+    dtype: np.dtype[np.generic],
+    weights: Callable[[], gs.Tensor],
 ) -> Term:
     """The tokens under every mask; cf. :func:`~.reciprocam.masked`.
 
     Args:
         walk: Behind whose target the term stands.
+        tensor: The target, or one of its shape.
         axes: The target's, one of them ``hw`` with the numbers of tokens around it.
         mask: Which mask.
-        dtype: The target's.
+        dtype: The tensor's.
         weights: Makes the Gaussian masks, ``[N, N]``.
 
     Returns:
@@ -44,7 +51,7 @@ def masked_tokens(
     before, after = next(ends for axis in axes if (ends := span(axis[0].label)))
     named = tuple((Factor(TOKEN, axis[0].size),) if span(axis[0].label) else axis for axis in axes)
     tokenizer = walk.stacker.tokenizer
-    parts = tokenizer.originals(walk.target, named, before, after)
+    parts = tokenizer.originals(tensor, named, before, after)
     shape = [1 if axis[0].label in {TOKEN, BATCH} else math.prod(f.size for f in axis) for axis in named]
     rest = Part(lambda: np.zeros(shape, dtype), constant=True)
     tokens = Tokens({**parts, REST: rest}, named, before, after)

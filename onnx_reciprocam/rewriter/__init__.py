@@ -2,6 +2,6 @@
 
 from onnx_reciprocam.rewriter.inspection import Candidate, Inspection, inspect
 from onnx_reciprocam.rewriter.rewrite import rewrite, rewrite_with, strip
-from onnx_reciprocam.rewriter.splice import Spliced
+from onnx_reciprocam.rewriter.spliced import Spliced
 
 __all__ = ["Candidate", "Inspection", "Spliced", "inspect", "rewrite", "rewrite_with", "strip"]

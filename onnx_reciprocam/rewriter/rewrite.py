@@ -16,6 +16,8 @@ from onnx_reciprocam.contract import (
     RewriteOptions,
     Score,
     Upsample,
+    VitMask,
+    parse_bytes,
 )
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.graph import check_writable, load, save
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnx_reciprocam.graph import ModelSource
-    from onnx_reciprocam.rewriter.splice import Spliced
+    from onnx_reciprocam.rewriter.spliced import Spliced
 
 
 def rewrite(
@@ -38,12 +40,14 @@ def rewrite(
     target: str | None = None,
     method: str = "reciprocam",
     mask: str = "pixel",
+    vit_mask: str = "residual",
     score: str = "logit",
     classes: str = "predicted",
     output: str | None = None,
     normalize: str = "minmax",
     upsample: str = "none",
     toggle: bool = False,
+    max_memory: str | None = None,
     overwrite: bool = False,
     preprocessing: Preprocessing | None = None,
     labels: Sequence[str] = (),
@@ -56,12 +60,15 @@ def rewrite(
         target: Name of the node or tensor whose cells are masked; the last one possible if None.
         method: ``reciprocam``.
         mask: ``pixel``, ``gaussian`` or ``replicated``.
+        vit_mask: ``residual``, or ``post-norm`` to mask tokens behind the first norm of their block as well.
         score: ``logit`` or ``probability``.
         classes: ``predicted``, ``all``, ``top:K`` or ``input``.
         output: The output to explain; the first that scores classes if None.
         normalize: ``minmax`` or ``none``.
         upsample: ``none`` (one value per cell) or ``input`` (one per pixel of the input).
         toggle: Put the maps behind an optional bool input ``explain``.
+        max_memory: What the maps may add to a run, ``512MB`` or ``1.5GiB``: above it, cells are explained in chunks, one
+            after the other. It holds for one image where the batch is open, and does not count the plain model.
         overwrite: Replace an existing file.
         preprocessing: How a picture becomes the input; written into the metadata.
         labels: Class names in order; written into the metadata.
@@ -76,12 +83,14 @@ def rewrite(
         target=target,
         method=method,
         mask=Mask.parse(mask),
+        vit_mask=VitMask.parse(vit_mask),
         score=Score.parse(score),
         classes=ClassChoice.parse(classes),
         output=output,
         normalize=Normalize.parse(normalize),
         upsample=Upsample.parse(upsample),
         toggle=toggle,
+        max_memory=parse_bytes(max_memory) if max_memory is not None else None,
     )
     return rewrite_with(
         model, destination, options, overwrite=overwrite, preprocessing=preprocessing, labels=labels

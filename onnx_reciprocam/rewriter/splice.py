@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +17,19 @@ from onnx_reciprocam.contract import (
     RewriteOptions,
     Score,
     Upsample,
+    VitMask,
 )
 from onnx_reciprocam.errors import OptionError, UnsupportedModelError
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
-from onnx_reciprocam.methods.reciprocam import class_scores, masked
+from onnx_reciprocam.methods.reciprocam import class_scores, masked, masked_row
+from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
+from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
 from onnx_reciprocam.rewriter.maps import finish
-from onnx_reciprocam.tail import Walk, axes_of, total_cost
+from onnx_reciprocam.rewriter.spliced import Spliced
+from onnx_reciprocam.tail import Walk, axes_of
+from onnx_reciprocam.tail.chunks import ChunkedBranch
+from onnx_reciprocam.tail.memory import peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,31 +38,7 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.graph import Size
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.tail import Axes, Note
-
-
-@dataclass(frozen=True)
-class Spliced:
-    """A rewritten model and how it came about.
-
-    Args:
-        model: The file to write.
-        contract: What its metadata say.
-        notes: One per node of the tail: what carrying it cost.
-        plain_cost: Multiply-adds of the plain model, for the probed batch.
-        batch: How many images the costs are for.
-    """
-
-    model: onnx.ModelProto
-    contract: Contract
-    notes: Sequence[Note]
-    plain_cost: int
-    batch: int
-
-    @property
-    def cost(self) -> int:
-        """Multiply-adds of the maps, for the probed batch."""
-        return total_cost(self.notes)
+    from onnx_reciprocam.tail import Axes
 
 
 def grid_sizes(target: Target, branch: Branch) -> list[Size]:
@@ -65,10 +46,11 @@ def grid_sizes(target: Target, branch: Branch) -> list[Size]:
     return list(target.token_grid or target.of_grid(branch.sizes(target.tensor, target.shape)))
 
 
-def open_walk(network: Network, target: Target, branch: Branch) -> Walk:
-    """A walk behind ``target`` that emits into ``branch``; its target is not masked yet."""
+def open_walk(network: Network, target: Target, branch: Branch, masks: range | None = None) -> Walk:
+    """A walk behind ``target`` that emits into ``branch``, for some masks or all; its target is not masked yet."""
     height, width = grid_sizes(target, branch)
-    return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=target.cells)
+    copies = target.cells if masks is None else len(masks)
+    return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=copies, masks=masks)
 
 
 def splice(
@@ -86,40 +68,78 @@ def splice(
         network: The plain model.
         target: One of its targets.
         options: What the user asked for.
-        naive: One copy of the tail per mask from the start; for checks and benchmarks.
+        naive: One copy of the tail per mask from the start; for checks and benchmarks, whatever memory it takes.
         preprocessing: Written into the metadata for whoever runs the file.
         labels: Likewise.
 
     Raises:
-        OptionError: More classes asked for than there are, or an option that the opset cannot express.
-        UnsupportedModelError: The tail has something that cannot be carried, or the file's IR version no toggle.
+        NoNormError: ``--vit-mask post-norm`` does not fit the target.
+        OptionError: More classes asked for than there are, an option that the opset cannot express, or too little memory.
+        UnsupportedModelError: The tail has something that cannot be carried or cut, or the file's IR version no toggle.
     """
-    splicer = _Splicer(network, target, options)
-    graph = splicer.graph(naive=naive)
+    whole = splicer = _Splicer(network, target, options, naive=naive)
+    if options.max_memory is not None and not naive:
+        splicer = _limited(options.max_memory, whole)
     contract = splicer.contract(preprocessing, tuple(labels))
     return Spliced(
-        network.model.appended(graph, contract.to_metadata()), contract, splicer.walk.notes, network.cost, network.batch
+        network.model.appended(splicer.graph, contract.to_metadata()),
+        contract,
+        whole.walk.notes,
+        network.cost,
+        network.batch,
+        splicer.memory,
+        len(splicer.walks),
     )
+
+
+def _limited(limit: int, whole: _Splicer) -> _Splicer:
+    """``whole``, or in chunks if that takes too much memory."""
+    network, target, options = whole.network, whole.target, whole.options
+    check_open(target)
+    if whole.memory <= limit:
+        return whole
+    check_tokens(target, whole.walk.notes)
+    return within(limit, target.seen_grid, whole, lambda masks: _Splicer(network, target, options, masks=masks))
 
 
 class _Splicer:
     """What the steps of one splice share: the branch, the walk, and the names that go into the contract."""
 
-    def __init__(self, network: Network, target: Target, options: RewriteOptions) -> None:
+    def __init__(
+        self,
+        network: Network,
+        target: Target,
+        options: RewriteOptions,
+        *,
+        naive: bool = False,
+        masks: Sequence[range] = (),
+    ) -> None:
         self.network, self.target, self.options = network, target, options
-        self.branch = Branch(network.model)
-        self.walk = open_walk(network, target, self.branch)
+        self.norm = first_norm(network, target) if options.vit_mask is VitMask.POST_NORM else None
+        self.branch = ChunkedBranch(network.model, target.tensor) if masks else Branch(network.model)
+        lots: Sequence[range | None] = masks or [None]
+        self.walks = [open_walk(network, target, self.branch, some) for some in lots]
+        self.walk = self.walks[0]
         taken = set(network.model.names())
         public = (SALIENCY, SALIENCY_CLASSES, CLASS_IDS_INPUT, TOGGLE_INPUT)
         self.names = {name: free_name(name, taken) for name in public}
         self.inputs: list[gs.Tensor] = []
+        self.memory = 0
+        self.graph = self._graph(naive=naive)
 
-    def graph(self, *, naive: bool) -> onnx.GraphProto:
+    def _graph(self, *, naive: bool) -> onnx.GraphProto:
         """The finished branch with its public inputs and outputs."""
-        self.walk.start(masked(self.walk, self._axes, self.options.mask, self._dtype, naive=naive))
+        for walk in self.walks:
+            walk.start(masked(walk, self._axes, self.options.mask, self._dtype, naive=naive))
+            if self.norm is not None:
+                dtype = self.network.dtype(self.norm)
+                norm = masked_row(walk, self.norm, self._axes, self.options.mask, dtype, naive=naive)
+                walk.start(norm, self.norm)
         ids = self._class_ids()
         maps = self._maps(ids)
         outputs = [maps] if ids is None else [maps, ids]
+        nodes = self.branch.export(self.inputs, outputs)
+        self.memory = peak_bytes(self.network.model, self.network.shapes, nodes, self.network.batch)
         if self.options.toggle:
             outputs = self._toggled(outputs)
         published = [self._published(*entry) for entry in zip(outputs, self._output_infos(), strict=True)]
@@ -164,7 +184,8 @@ class _Splicer:
         scores, wanted = self.network.scores, self.options.score
         squashed = wanted is Score.PROBABILITY and scores.probabilities is not None
         source = scores.probabilities if squashed else scores.logits
-        values: gs.Tensor = class_scores(self.walk, source, ids, wanted, squashed=squashed)
+        every = [class_scores(walk, source, ids, wanted, squashed=squashed) for walk in self.walks]
+        values: gs.Tensor = every[0] if len(every) == 1 else self.branch.concat(every, 2)
         if self.network.dtype(source) != np.float32:
             values = self.branch.cast(values, np.float32)
         stacker = self.walk.stacker
@@ -264,6 +285,8 @@ class _Splicer:
             source_sha256=self.network.model.sha256,
             preprocessing=preprocessing,
             labels=labels,
+            vit_mask=options.vit_mask.value if has_tokens(self.target) else "",
+            norm=self.norm.name if self.norm is not None else "",
         )
 
 

@@ -47,7 +47,8 @@ def live_inputs(call: Call) -> list[Stacked] | Misfit:
     resting = _resting(call, spot, places)
     if weights is None or isinstance(resting, Misfit):
         return resting if isinstance(resting, Misfit) else Misfit("its weights are no constant")
-    live = call.branch.op("MatMul", _live(call, spot, places), columns(call, places))
+    cells, weights_of = _live(call, spot, places), columns(call, places)
+    live = call.branch.op("MatMul", call.stacker.of_masks(cells, 0), call.stacker.of_masks(weights_of, 0))
     if (alpha := call.attr("alpha", 1.0)) != 1.0:
         live = call.branch.op("Mul", live, call.branch.constant(alpha, weights.dtype))
     call.walk.reordered[call.node.outputs[0].name] = weights.nbytes
@@ -80,13 +81,23 @@ def _live(call: Call, spot: Spot, places: Places) -> gs.Tensor:
 
 def columns(call: Call, places: Places) -> gs.Tensor:
     """The layer's weights cell by cell, ``[N, C, classes]``: reordered by nodes, which the runtime folds as it loads."""
-    branch, weights = call.branch, call.node.inputs[1]
+    split, (cells, before, behind, classes) = _laid_out(call, places)
+    moved = call.branch.transpose(call.branch.reshape(call.node.inputs[1], split), [cells, before, behind, classes])
+    return call.branch.reshape(moved, [places.cells, places.before * places.behind, -1])
+
+
+def weights_by_cell(call: Call, places: Places) -> gs.Tensor:
+    """The same turned, ``[N, classes, C]``: for products with few columns, which the runtime then need not repack."""
+    split, (cells, before, behind, classes) = _laid_out(call, places)
+    moved = call.branch.transpose(call.branch.reshape(call.node.inputs[1], split), [cells, classes, before, behind])
+    return call.branch.reshape(moved, [places.cells, -1, places.before * places.behind])
+
+
+def _laid_out(call: Call, places: Places) -> tuple[list[int], tuple[int, int, int, int]]:
+    """How the weights are cut, and where cells, the channels before and behind them, and classes stand then."""
     if call.attr("transB", 0):
-        split, order = [-1, *places], [2, 1, 3, 0]
-    else:
-        split, order = [*places, -1], [1, 0, 2, 3]
-    moved = branch.transpose(branch.reshape(weights, split), order)
-    return branch.reshape(moved, [places.cells, places.before * places.behind, -1])
+        return [-1, *places], (2, 1, 3, 0)
+    return [*places, -1], (1, 0, 2, 3)
 
 
 def _resting(call: Call, spot: Spot, places: Places) -> gs.Tensor | Misfit | None:

@@ -78,6 +78,7 @@ def narrow(walk: Walk, ask: Ask) -> Chosen | None:
 def _spot(walk: Walk, ask: Ask, term: Spot) -> Chosen:
     channels = walk.seen(ask.tensor)[ask.axis]
     own = ask.wanted.of(_channels_second(walk, term.own, ask.axis, len(term.axes), channels), channels)
+    own = walk.stacker.of_masks(own, 2)
     rest, extra = _resting(walk, ask, term.rest.reshape(channels, 1))
     return Chosen((own, rest), _notes(walk, ask, vectors=walk.copies + extra))
 

@@ -201,7 +201,7 @@ def _pooled(walk: Walk, kind: str, chosen: Chosen, dtype: np.dtype[np.generic]) 
     if kind in {"ReduceMax", "ReduceMin"}:
         return None if chosen.patches else branch.op(kind.removeprefix("Reduce"), *chosen.parts)
     more, resting = _changed(walk, chosen), _mean_rest(walk, chosen, dtype)
-    cells: Size = len(chosen.patches.kinds) if chosen.patches else stacker.count
+    cells: Size = len(chosen.patches.kinds) if chosen.patches else stacker.cells
     count = branch.constant(cells, dtype) if isinstance(cells, int) else branch.cast(cells, dtype)
     if kind == "ReduceMean":
         more = branch.op("Div", more, count)

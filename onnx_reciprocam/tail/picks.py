@@ -78,7 +78,7 @@ class _Picker:
         return self.beyond(ask) or stacked(self.walk, ask)
 
     def _by_rule(self, ask: Ask) -> Chosen | None:
-        if ask.tensor.name == self.walk.target.name or not self.walk.depends(ask.tensor):
+        if self.walk.is_given(ask.tensor) or not self.walk.depends(ask.tensor):
             return None
         rule = PICKS.get(operator(ask.tensor.inputs[0]))
         return rule(self, ask) if rule else None

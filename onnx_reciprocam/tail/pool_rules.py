@@ -68,7 +68,7 @@ def _pooled(call: Call, kind: str, reduced: tuple[int, ...]) -> Stacked | Misfit
     if cells != reduced or not contiguous or in_order(factors) != list(range(len(factors))):
         return Misfit("it reduces over a part of the cells or over other axes too")
     own, rest, count = spot.own, spot.rest, math.prod(factor.size for factor in factors)
-    if not isinstance(call.stacker.count, int) and rest.any():
+    if not isinstance(call.stacker.cells, int) and rest.any():
         return Misfit("how many cells rest is known at run time only")
     constant = call.branch.constant
     if kind in {"ReduceMax", "ReduceMin"}:
@@ -86,7 +86,7 @@ def _pooled(call: Call, kind: str, reduced: tuple[int, ...]) -> Stacked | Misfit
 
 
 def _count(call: Call, dtype: np.dtype[np.generic]) -> gs.Tensor:
-    count = call.stacker.count
+    count = call.stacker.cells
     return call.branch.constant(count, dtype, hint="N") if isinstance(count, int) else call.branch.cast(count, dtype)
 
 
@@ -99,5 +99,5 @@ def _cells_to_masks(call: Call, value: gs.Tensor, cells: tuple[int, ...]) -> Sta
     lengths: list[Size] = [-1 if size is None else size for size in shape]
     if lengths.count(-1) > 1:
         return Misfit("more than the batch is dynamic")
-    lengths.insert(axis, call.stacker.count)
-    return Stacked(call.branch.reshape(value, lengths), axis, shape)
+    lengths.insert(axis, call.stacker.cells)
+    return Stacked(call.stacker.of_masks(call.branch.reshape(value, lengths), axis), axis, shape)

@@ -32,17 +32,23 @@ class Stacker:
     Args:
         branch: Receives the nodes.
         height, width: The grid.
+        masks: Those that are carried, by the numbers of their cells; None for all.
     """
 
-    def __init__(self, branch: Branch, height: Size, width: Size) -> None:
-        self.branch, self.height, self.width = branch, height, width
-        self.count = branch.product([height, width])
-        self.windower = Windower(branch, height, width)
+    def __init__(self, branch: Branch, height: Size, width: Size, masks: range | None = None) -> None:
+        self.branch, self.height, self.width, self.masks = branch, height, width, masks
+        self.cells = branch.product([height, width])
+        self.count: Size = self.cells if masks is None else len(masks)
+        self.windower = Windower(branch, height, width, masks)
         self.tokenizer = Tokenizer(branch, self.count)
         self._fronts: dict[str, gs.Tensor] = {}
         self._rows: dict[str, gs.Tensor] = {}
         self._widened: dict[str, Stacked] = {}
         self._selectors: dict[Axes, gs.Tensor] = {}
+
+    def of_masks(self, value: gs.Tensor, axis: int) -> gs.Tensor:
+        """Of values that lie cell by cell along ``axis``, those of the masks' own cells."""
+        return value if self.masks is None else self.branch.slice(value, self.masks.start, self.masks.stop, axis)
 
     def widen(self, term: Spot, shape: StaticShape) -> Stacked:
         """``Where(mask, own, rest)`` for every mask: ``[N, *shape]``."""
@@ -75,8 +81,9 @@ class Stacker:
         return self._selectors[axes]
 
     def _selector(self, axes: Axes) -> gs.Tensor:
-        cells = self.branch.range(self.count)
-        eye = self.branch.equal(self.branch.reshape(cells, [-1, 1]), self.branch.reshape(cells, [1, -1]))
+        cells = self.branch.range(self.cells)
+        own = self.of_masks(self.branch.reshape(cells, [-1, 1]), 0)
+        eye = self.branch.equal(own, self.branch.reshape(cells, [1, -1]))
         factors = cell_factors(axes)
         order = in_order(factors)
         if order != list(range(len(factors))):
@@ -93,14 +100,14 @@ class Stacker:
         if isinstance(self.height, int) and isinstance(self.width, int):
             return int(np.prod([factor.size for factor in axis]))
         if cell_axes(axes) == (i,):
-            return self.count
+            return self.cells
         labels = {factor.label for factor in axis}
         if len(cell_axes(axes)) != 2 or len(labels) != 1:
             self._need_static("a map cut into windows")
         return self.height if labels == {"h"} else self.width
 
     def _need_static(self, what: str) -> None:
-        if not isinstance(self.count, int):
+        if not isinstance(self.cells, int):
             raise UnsupportedModelError(
                 f"{what} needs a grid that is known when the file is rewritten", "Export with fixed height and width."
             )
@@ -129,6 +136,8 @@ class Stacker:
                 lengths = [self.count, -1, *self._lengths(term.value, term.shape[1:], skip=1)]
                 self._fronts[name] = self.branch.reshape(term.value, lengths)
                 self._rows[self._fronts[name].name] = term.value
+            elif term.axis == 1 and term.shape[0] == 1 and None not in term.shape:
+                self._fronts[name] = self.branch.reshape(term.value, [self.count, *(size or 1 for size in term.shape)])
             else:
                 order = [i for i in range(len(term.shape) + 1) if i != term.axis]
                 self._fronts[name] = self.branch.transpose(term.value, [term.axis, *order])

@@ -103,10 +103,17 @@ class Walk:
         self.spent: dict[str, int] = {}
         self._behind = descendants(model.graph.nodes, [target.name])
         self._terms: dict[str, Term] = {}
+        self._given = {target.name}
 
-    def start(self, term: Term) -> None:
-        """Say what the target is under the masks."""
-        self._terms[self.target.name] = term
+    def start(self, term: Term, tensor: gs.Tensor | None = None) -> None:
+        """Say what the target is under the masks, or another ``tensor`` that is masked behind it."""
+        name = self.target.name if tensor is None else tensor.name
+        self._terms[name] = term
+        self._given.add(name)
+
+    def is_given(self, tensor: gs.Tensor) -> bool:
+        """Whether the masks act on ``tensor`` itself, so that it is not what its node makes."""
+        return tensor.name in self._given
 
     def depends(self, tensor: gs.Tensor) -> bool:
         """Whether ``tensor`` is computed from the target's values."""

@@ -8,6 +8,7 @@ of all masks, and an index table adds up what meets in the same cell (scatter fo
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from onnx_reciprocam.tail.fold import run_node
 from onnx_reciprocam.tail.pairs import Kernel, cells_under, spread
 from onnx_reciprocam.tail.terms import Misfit, Stacked, Window
 from onnx_reciprocam.tail.window_call import carries_windows, difference, on_map
+from onnx_reciprocam.tail.window_cost import grown_over
 from onnx_reciprocam.tail.window_sums import extreme, pooled
 from onnx_reciprocam.tail.windowing import map_axes
 
@@ -45,7 +47,9 @@ def _conv(call: WindowCall) -> Answer:
         return call.answer(_pointwise(call), axes)
     reached = spread(window.pairs, kernel)
     if not len(reached.pairs):
-        return Misfit("no cell reaches it")
+        return untouched(call, axes, reached.pairs)
+    if reason := grown_over(call, reached):
+        return Misfit(reason)
     moved = difference(call, window)
     products = [_products(call, moved, block, len(window.pairs)) for block in reached.blocks]
     grouped = _grouped(call)
@@ -90,6 +94,15 @@ def on_background(call: WindowCall, own: gs.Tensor, axes: Axes, pairs: Pairs) ->
         return answer
     value = call.branch.op("Add", own, call.windower.resting(answer[0], pairs.cell))
     return [Window(value, answer[0].rest, pairs, axes)]
+
+
+def untouched(call: WindowCall, axes: Axes, none: Pairs) -> Answer:
+    """A background alone, where strides pass every pair over; the list keeps one pair, which is as the background is."""
+    first = none.picked(np.zeros(1, np.int64), *none.map)
+    answer = call.answer(call.window.own, axes, first)
+    if isinstance(answer, Misfit):
+        return answer
+    return [replace(answer[0], own=call.windower.background(answer[0], first, call.window.own))]
 
 
 def _pointwise(call: WindowCall) -> gs.Tensor:
@@ -148,7 +161,7 @@ def _pool(call: WindowCall) -> Answer | Stacked:
     axes, window = axes_of("b c h w", call.result()), call.window
     reached = spread(window.pairs, kernel)
     if not len(reached.pairs):
-        return Misfit("no cell reaches it")
+        return untouched(call, axes, reached.pairs)
     taps = [np.repeat(block.pairs, len(block.taps)) for block in reached.blocks]
     rows = np.concatenate(taps)  # a pool has no weights: each product is the pair itself
     tables = [rows[table] for table in reached.tables]

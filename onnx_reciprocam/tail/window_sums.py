@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.tail.axes import is_batch, is_cell, is_pure
-from onnx_reciprocam.tail.live_inputs import columns, is_flattened, places_of
+from onnx_reciprocam.tail.live_inputs import is_flattened, places_of, weights_by_cell
 from onnx_reciprocam.tail.registry import REDUCING
 from onnx_reciprocam.tail.terms import Misfit, Stacked, Window
 from onnx_reciprocam.tail.window_call import carries_windows, column, difference, on_map
@@ -137,10 +137,10 @@ def live_rows(call: WindowCall) -> list[Stacked] | Misfit:
     table, where = by_cell(window.pairs)
     own = branch.reshape(difference(call, window), [-1, len(window.pairs), channels])
     rows = branch.reshape(windower.gather(own, table.ravel()), [-1, *table.shape, channels])
-    rows = branch.reshape(branch.transpose(rows, [1, 0, 2, 3]), [len(table), -1, channels])
-    product = branch.op("MatMul", rows, columns(call, places))
-    product = branch.reshape(product, [len(table), -1, table.shape[1], out])
-    product = branch.reshape(branch.transpose(product, [1, 0, 2, 3]), [-1, table.size, out])
+    rows = branch.reshape(branch.transpose(rows, [1, 3, 0, 2]), [len(table), channels, -1])  # cells, C, (b pairs)
+    product = branch.op("MatMul", weights_by_cell(call, places), rows)
+    product = branch.reshape(product, [len(table), out, -1, table.shape[1]])
+    product = branch.reshape(branch.transpose(product, [2, 0, 3, 1]), [-1, table.size, out])
     if (alpha := call.attr("alpha", 1.0)) != 1.0:
         product = branch.op("Mul", product, branch.constant(alpha, window.rest.dtype))
     value = windower.per_mask(windower.gather(product, where), window.pairs.mask, "ReduceSum")

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_reciprocam.contract import ClassChoice, Contract, Mask, Normalize, Score, Upsample, is_rewritten
+from onnx_reciprocam.contract import ClassChoice, Contract, Mask, Normalize, Score, Upsample, VitMask, is_rewritten
 from onnx_reciprocam.errors import AlreadyRewrittenError, MetadataError, UnsupportedModelError
-from onnx_reciprocam.verification.cut import trailing_activation
+from onnx_reciprocam.verification.cut import between, past, trailing_activation
 from onnx_reciprocam.verification.outcome import Check
 
 if TYPE_CHECKING:
     from onnx_reciprocam.verification.loading import Model
+
+
+_NORMS = {"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization", "Constant", "Identity", "Cast"}
+_NORMS |= {"ReduceMean", "Sub", "Mul", "Pow", "Add", "Sqrt", "Div", "Reciprocal"}
+"""What a norm is, or is made of."""
+
+
+def check_norm(original: Model, contract: Contract) -> list[Check]:
+    """With ``post-norm``: whether the second masked tensor is a norm of the target, which only Adds go around."""
+    if not contract.norm:
+        return []
+    norm, target, score = contract.norm, contract.target, contract.outputs["score"]
+    made = {node.op_type for node in between(original.proto, target, norm)}
+    around = {node.op_type for node in past(original.proto, target, norm, score)}
+    detail = f"{norm!r}, made of {target!r} by {', '.join(sorted(made))}; past it goes {', '.join(sorted(around)) or 'nothing'}"
+    return [Check("norm", bool(made) and made <= _NORMS and around <= {"Add"}, detail)]
 
 
 def check_activation(original: Model, contract: Contract) -> Check:
@@ -36,11 +52,17 @@ def read_contract(explained: Model, original: Model) -> Contract:
         raise AlreadyRewrittenError(original.name)
     try:
         Mask(contract.mask), Score(contract.score), Normalize(contract.normalize), Upsample(contract.upsample)
+        where = VitMask(contract.vit_mask or VitMask.RESIDUAL)
         classes = ClassChoice.parse(contract.classes)
     except ValueError as error:
         raise MetadataError(explained.name, str(error)) from error
     needed_outputs = {"score", "saliency"} | (set() if classes.kind == "all" else {"saliency_classes"})
     needed_inputs = {"image"} | ({"saliency_class_ids"} if classes.kind == "input" else set())
+    if (where is VitMask.POST_NORM) != bool(contract.norm):
+        raise MetadataError(
+            explained.name,
+            f"it says {where.value!r} and names {repr(contract.norm) if contract.norm else 'none'} as the norm",
+        )
     missing = [*(needed_outputs - set(contract.outputs)), *(needed_inputs - set(contract.inputs))]
     if missing:
         raise MetadataError(explained.name, f"it names no {' and no '.join(sorted(missing))}")

@@ -1,4 +1,4 @@
-"""The original in two: a head that ends in the target, and a tail that starts from it and ends in the score."""
+"""The original in two: heads that end in what is masked, and a tail that starts from it and ends in the score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 from onnx_reciprocam.errors import UnsupportedModelError, VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 FLOAT_TYPES = {
     "tensor(float16)": TensorProto.FLOAT16,
@@ -30,7 +30,7 @@ def head(model: onnx.ModelProto, target: str, kind: str | None = None) -> tuple[
 
     A bfloat16 ``kind`` leaves as float32, which holds it exactly and which numpy knows.
     """
-    part = _extract(model, [target], None)
+    part = _extract(model, [target], [])
     output = target
     if kind == "tensor(bfloat16)":
         output = target + _BRIDGE
@@ -39,28 +39,50 @@ def head(model: onnx.ModelProto, target: str, kind: str | None = None) -> tuple[
     return part, output
 
 
-def tail(model: onnx.ModelProto, target: str, score: str, kind: str) -> tuple[onnx.ModelProto, str]:
-    """The part that computes ``score`` from a fed ``target``, and the name to feed it by.
+def tail(model: onnx.ModelProto, kinds: Mapping[str, str], score: str) -> tuple[onnx.ModelProto, list[str]]:
+    """The part that computes ``score`` from fed tensors, and the names to feed them by.
 
     The model's own inputs stay where the score also needs them.
 
+    Args:
+        model: The original.
+        kinds: The types of the fed tensors by their names: the target, and the norm behind it if that is masked too.
+        score: What to compute.
+
     Raises:
-        UnsupportedModelError: The target holds no floats, so that zero masks nothing.
-        VerificationError: The score does not depend on the target.
+        UnsupportedModelError: A fed tensor holds no floats, so that zero masks nothing.
+        VerificationError: The score depends on none of them.
     """
-    if kind not in FLOAT_TYPES:
-        remedy = "Only float tensors can be masked with zeros: rewrite the original at one."
-        raise UnsupportedModelError(f"the target {target!r} holds {kind}", remedy)
-    part = _extract(model, [score], target)
-    if not any(target in references(node) for node in part.graph.node):
-        raise VerificationError(f"{score!r} does not depend on the target {target!r}")
-    fed, given = target, FLOAT_TYPES[kind]
-    if given == TensorProto.BFLOAT16:
-        fed, given = target + _BRIDGE, TensorProto.FLOAT
-        part.graph.node.insert(0, helper.make_node("Cast", [fed], [target], to=TensorProto.BFLOAT16))
-    part.graph.input.append(helper.make_tensor_value_info(fed, given, None))
+    for name, kind in kinds.items():
+        if kind not in FLOAT_TYPES:
+            remedy = "Only float tensors can be masked with zeros: rewrite the original at one."
+            raise UnsupportedModelError(f"the target {name!r} holds {kind}", remedy)
+    part = _extract(model, [score], kinds)
+    if not any(name in references(node) for node in part.graph.node for name in kinds):
+        raise VerificationError(f"{score!r} does not depend on the target {' and '.join(map(repr, kinds))}")
+    fed = [_feed(part, name, FLOAT_TYPES[kind]) for name, kind in kinds.items()]
     part.graph.output.append(onnx.ValueInfoProto(name=score))
     return part, fed
+
+
+def _feed(part: onnx.ModelProto, name: str, kind: int) -> str:
+    """Make ``name`` an input, bfloat16 as float32; the name to feed it by."""
+    fed = name
+    if kind == TensorProto.BFLOAT16:
+        fed, kind = name + _BRIDGE, TensorProto.FLOAT
+        part.graph.node.insert(0, helper.make_node("Cast", [fed], [name], to=TensorProto.BFLOAT16))
+    part.graph.input.append(helper.make_tensor_value_info(fed, kind, None))
+    return fed
+
+
+def between(model: onnx.ModelProto, start: str, end: str) -> list[onnx.NodeProto]:
+    """The nodes that make ``end`` of ``start``, and of what is fixed."""
+    return list(_extract(model, [end], [start]).graph.node)
+
+
+def past(model: onnx.ModelProto, start: str, end: str, score: str) -> list[onnx.NodeProto]:
+    """The nodes that read ``start`` on the ways to ``score`` that avoid ``end``."""
+    return [node for node in _extract(model, [score], [start, end]).graph.node if start in references(node)]
 
 
 def trailing_activation(graph: onnx.GraphProto, output: str) -> onnx.NodeProto | None:
@@ -96,10 +118,10 @@ def references(node: onnx.NodeProto) -> Iterator[str]:
                 yield from references(inner)
 
 
-def _extract(model: onnx.ModelProto, outputs: Sequence[str], fed: str | None) -> onnx.ModelProto:
-    """The nodes, weights and inputs that ``outputs`` need when the tensor ``fed`` is given; no outputs declared yet."""
+def _extract(model: onnx.ModelProto, outputs: Sequence[str], fed: Collection[str]) -> onnx.ModelProto:
+    """The nodes, weights and inputs that ``outputs`` need when the tensors ``fed`` are given; no outputs declared yet."""
     producers = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
-    seen, kept, waiting = {fed}, set[int](), list(outputs)
+    seen, kept, waiting = set(fed), set[int](), list(outputs)
     while waiting:
         if (name := waiting.pop()) in seen:
             continue
@@ -107,7 +129,7 @@ def _extract(model: onnx.ModelProto, outputs: Sequence[str], fed: str | None) ->
         if name in producers and producers[name] not in kept:
             kept.add(producers[name])
             waiting.extend(references(model.graph.node[producers[name]]))
-    seen.discard(fed)
+    seen.difference_update(fed)
     part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     part.graph.name = model.graph.name
     part.graph.node.extend(_without_output(model.graph.node[index], fed) for index in sorted(kept))
@@ -118,9 +140,9 @@ def _extract(model: onnx.ModelProto, outputs: Sequence[str], fed: str | None) ->
     return part
 
 
-def _without_output(node: onnx.NodeProto, fed: str | None) -> onnx.NodeProto:
-    """A copy that no longer makes ``fed``: a node that is kept for another of its outputs (Split, say)."""
+def _without_output(node: onnx.NodeProto, fed: Collection[str]) -> onnx.NodeProto:
+    """A copy that no longer makes what is ``fed``: a node that is kept for another of its outputs (Split, say)."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)
-    copy.output[:] = [f"{name}/unmasked" if name == fed else name for name in node.output]
+    copy.output[:] = [f"{name}/unmasked" if name in fed else name for name in node.output]
     return copy

@@ -40,8 +40,39 @@ class NaiveMaps:
     epsilon: float
 
 
+class Cut:
+    """A tensor at which the original is cut, and the part of the model that computes it.
+
+    Args:
+        original: The model.
+        tensor: Its name.
+        runtime: How sessions are made.
+
+    Raises:
+        NodeNotFoundError: There is none of that name.
+    """
+
+    def __init__(self, original: Model, tensor: str, runtime: Runtime) -> None:
+        known = [name for node in original.proto.graph.node for name in node.output]
+        known += [value.name for value in original.proto.graph.input]
+        if tensor not in known:
+            raise NodeNotFoundError(tensor, known)
+        self.tensor = tensor
+        part, self._output = cut.head(original.proto, tensor)
+        self._head = runtime.open(_part_of(original, part, "head"))
+        self.kind = self._head.outputs[self._output].kind
+        if self.kind == "tensor(bfloat16)":
+            part, self._output = cut.head(original.proto, tensor, self.kind)
+            self._head = runtime.open(_part_of(original, part, "head"))
+
+    def features(self, feeds: Feeds) -> NDArray[Any]:
+        """Its values on these inputs, in its own layout."""
+        features: NDArray[Any] = self._head.run(feeds)[self._output]
+        return features
+
+
 class Naive:
-    """The original model, cut at the target.
+    """The original model, cut at the target, and with ``post-norm`` at the norm behind it.
 
     Args:
         original: The model.
@@ -53,32 +84,18 @@ class Naive:
     """
 
     def __init__(self, original: Model, contract: Contract, runtime: Runtime) -> None:
-        proto, target = original.proto, contract.target
-        known = [name for node in proto.graph.node for name in node.output]
-        known += [value.name for value in proto.graph.input]
-        if target not in known:
-            raise NodeNotFoundError(target, known)
         self._contract = contract
+        self._cuts = [Cut(original, name, runtime) for name in (contract.target, contract.norm) if name]
         self._layout = Layout.parse(contract.layout, contract.grid)
-        self._score, self._add_softmax = cut.score_tensor(proto.graph, contract.outputs["score"], contract.score)
-        self._kind, self._head, self._features = self._open_head(original, target, runtime)
-        part, self._fed = cut.tail(proto, target, self._score, self._kind)
+        self._score, self._add_softmax = cut.score_tensor(
+            original.proto.graph, contract.outputs["score"], contract.score
+        )
+        part, self._fed = cut.tail(original.proto, {each.tensor: each.kind for each in self._cuts}, self._score)
         self._tail = runtime.open(_part_of(original, part, "tail"))
-
-    @staticmethod
-    def _open_head(original: Model, target: str, runtime: Runtime) -> tuple[str, Any, str]:
-        part, name = cut.head(original.proto, target)
-        head = runtime.open(_part_of(original, part, "head"))
-        kind = head.outputs[name].kind
-        if kind == "tensor(bfloat16)":
-            part, name = cut.head(original.proto, target, kind)
-            head = runtime.open(_part_of(original, part, "head"))
-        return kind, head, name
 
     def features(self, feeds: Feeds) -> NDArray[Any]:
         """The target on these inputs, in its own layout."""
-        features: NDArray[Any] = self._head.run(feeds)[self._features]
-        return features
+        return self._cuts[0].features(feeds)
 
     def grid(self, features: NDArray[Any]) -> tuple[int, int]:
         """Cells down and across."""
@@ -96,16 +113,22 @@ class Naive:
             classes: ``[B, K]``, the classes to keep.
             cells: The cells to run.
         """
-        unmasked = self._layout.cells(features)
+        unmasked = [features, *(each.features(feeds) for each in self._cuts[1:])]
         scores = np.empty((*classes.shape, len(cells)))
         peak = np.zeros(len(classes))
         for position, cell in enumerate(cells):
-            masked = masked_copy(unmasked, self._contract.mask, int(cell))
-            raw = self._tail.run({**feeds, self._fed: self._layout.features(masked, features)})[self._score]
+            masked = [self._masked(whole, int(cell)) for whole in unmasked]
+            raw = self._tail.run({**feeds, **dict(zip(self._fed, masked, strict=True))})[self._score]
             every = self._finished(by_class(raw, len(classes), self._score))
             scores[..., position] = np.take_along_axis(every, classes, axis=1)
             peak = np.maximum(peak, np.abs(every).max(axis=1))
-        return NaiveMaps(scores, cells, self.grid(features), peak, _EPSILON.get(self._kind, 0.0))
+        return NaiveMaps(
+            scores, cells, self.grid(features), peak, max(_EPSILON.get(each.kind, 0.0) for each in self._cuts)
+        )
+
+    def _masked(self, whole: NDArray[Any], cell: int) -> NDArray[Any]:
+        """A tensor of the target's layout under the mask of one cell."""
+        return self._layout.features(masked_copy(self._layout.cells(whole), self._contract.mask, cell), whole)
 
     def _finished(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._add_softmax:

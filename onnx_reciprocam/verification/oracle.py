@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError, OptionError, VerificationError
-from onnx_reciprocam.verification.agreement import check_activation, read_contract
+from onnx_reciprocam.verification.agreement import check_activation, check_norm, read_contract
 from onnx_reciprocam.verification.loading import Model, ModelSource
 from onnx_reciprocam.verification.naive import Naive
 from onnx_reciprocam.verification.outcome import Check, Verification
@@ -61,7 +61,7 @@ def verify(
         raise OptionError("--cells", str(cells), ("a number of cells, at least 1", "nothing for all"))
     new, old = Model.load(explained, "the explained model"), Model.load(original, "the original model")
     contract = read_contract(new, old)
-    checks = [*check_preserved(new, old, contract), check_activation(old, contract)]
+    checks = [*check_preserved(new, old, contract), check_activation(old, contract), *check_norm(old, contract)]
     runtime = Runtime(providers, session_options)
     plain, image = Pair.open(runtime, old), contract.inputs["image"]
     samples = noise(plain.fast, image, batches, seed) if images is None else given(plain.fast, image, images, seed)

@@ -13,13 +13,24 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_laws import assert_exact
 
+from onnx_reciprocam.tail import window_cost
 from onnx_reciprocam.tail.pairs import Kernel, every_mask_its_cell, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hypothesis.strategies import DataObject
 
 MANY = examples(10)
 SIDES = st.tuples(st.integers(3, 8), st.integers(3, 8))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def lists_are_kept() -> Iterator[None]:
+    """On maps this small a window soon covers all, and would be multiplied out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_cost, "COVERS", 2.0)
+        yield
 
 
 class Geometry:
@@ -102,3 +113,14 @@ def test_products_add_up_where_a_convolution_would_put_them(grid: tuple[int, int
                 for i, place in enumerate((row, column))
             ]
             assert summed[mask, down, right] == all(hits)
+
+
+def test_a_window_that_covers_the_map_is_multiplied_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a list would move more than whole maps compute; the report says so, and the maps are the same."""
+    monkeypatch.setattr(window_cost, "COVERS", 0.7)
+    tail = Tail(17, "b c h w", {"b": 1, "c": 4, "h": 3, "w": 3})
+    first = tail.op("Conv", tail.x, tail.normal(4, 4, 3, 3), pads=[1, 1, 1, 1])
+    second = tail.tested("Conv", tail.op("Relu", first), tail.normal(4, 4, 3, 3), pads=[1, 1, 1, 1])
+    carried = carry(tail, [second], start_masked(tail))
+    assert carried.kind == ("Stacked", "its window covers 100% of the map")
+    assert_exact(carried.run()[0], naive(tail, [second])[0])

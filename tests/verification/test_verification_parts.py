@@ -114,7 +114,7 @@ def run(part: onnx.ModelProto, **feeds: np.ndarray) -> np.ndarray:
 
 def test_a_sibling_of_the_target_stays_unmasked() -> None:
     nodes = [make("Split", ["x"], ["target", "sibling"], axis=1), make("Add", ["target", "sibling"], ["score"])]
-    part, fed = cut.tail(model_of(nodes, "score", x=[1, 4]), "target", "score", "tensor(float)")
+    part, (fed,) = cut.tail(model_of(nodes, "score", x=[1, 4]), {"target": "tensor(float)"}, "score")
     x = np.array([[1, 2, 3, 4]], np.float32)
     np.testing.assert_array_equal(run(part, x=x, **{fed: np.array([[10, 20]], np.float32)}), [[13, 24]])
 
@@ -132,7 +132,7 @@ def test_a_target_that_a_subgraph_captures() -> None:
         make("Cast", ["sum"], ["positive"], to=TensorProto.BOOL),
         make("If", ["positive"], ["score"], **branches),
     ]
-    part, fed = cut.tail(model_of(nodes, "score", x=[2]), "target", "score", "tensor(float)")
+    part, (fed,) = cut.tail(model_of(nodes, "score", x=[2]), {"target": "tensor(float)"}, "score")
     assert [node.op_type for node in part.graph.node] == ["ReduceSum", "Cast", "If"]
     x = np.array([1, 2], np.float32)
     np.testing.assert_array_equal(run(part, x=x, **{fed: np.array([5, 5], np.float32)}), [6, 7])
@@ -146,7 +146,7 @@ def test_a_local_function_goes_along() -> None:
     model = model_of(nodes, "score", x=[2])
     model.opset_import.append(helper.make_opsetid("mine", 1))
     model.functions.append(body)
-    part, fed = cut.tail(model, "target", "score", "tensor(float)")
+    part, (fed,) = cut.tail(model, {"target": "tensor(float)"}, "score")
     np.testing.assert_array_equal(run(part, **{fed: np.array([3, 4], np.float32)}), [6, 8])
 
 
