@@ -121,7 +121,8 @@ class Windower:
         every = Pairs(masks, cells, window.pairs.masks, window.pairs.height, window.pairs.width)
         factors = [factor for axis in window.axes for factor in axis]
         lengths = [size for size in shape[1:] if size is not None]
-        if [f.label for f in factors[:1] + factors[-2:]] == [BATCH, *CELLS] and len(lengths) == len(shape) - 1:
+        channels_first = batch_axis(window.axes) == 0 and map_axes(window.axes) == (len(shape) - 2, len(shape) - 1)
+        if channels_first and len(lengths) == len(shape) - 1:
             rows = self.branch.reshape(self.extended(window, every), [-1, window.pairs.cells, math.prod(lengths[:-2])])
             value = self.branch.transpose(rows, [0, 2, 1])  # much faster in onnxruntime than moving all axes at once
             return Stacked(self.branch.reshape(value, [-1, window.pairs.masks, *lengths]), 1, shape)
