@@ -1,10 +1,14 @@
 """Real classifiers to try explanations on, without a training framework; ``README.md`` says where each comes from."""
 
 from .checkpoint import read_legacy_checkpoint
+from .digit_vit import DIGIT_VIT_LABELS, DIGIT_VIT_PREPROCESSING
 from .efficientnet_lite import EFFICIENTNET_LITE0_PREPROCESSING, efficientnet_lite0, imagenet_labels
-from .packages import PACKAGES, PackagedModel, fetch
+from .packages import CARRIED, PACKAGES, PackagedModel, fetch
 
 __all__ = [
+    "CARRIED",
+    "DIGIT_VIT_LABELS",
+    "DIGIT_VIT_PREPROCESSING",
     "EFFICIENTNET_LITE0_PREPROCESSING",
     "PACKAGES",
     "PackagedModel",

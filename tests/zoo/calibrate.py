@@ -35,8 +35,14 @@ def calibrate(model: onnx.ModelProto, image: NDArray[np.float32]) -> None:
     values: Values = {model.graph.input[0].name: image}
     for index, tensor in tensors.values():
         values[tensor.name] = _drawn(tensor, index) if tensor.doc_string else numpy_helper.to_array(tensor)
+    seen: set[str] = set()
     for node in model.graph.node:
-        laws = {name: Law.from_json(tensors[name][1].doc_string) for name in node.input if _is_weight(name, tensors)}
+        laws = {
+            name: Law.from_json(tensors[name][1].doc_string)
+            for name in node.input
+            if _is_weight(name, tensors) and name not in seen
+        }
+        seen |= laws.keys()  # what two layers share is scaled for the first
         for name, law in _adjusted(node, laws, values, model).items():
             index, tensor = tensors[name]
             tensor.doc_string = law.to_json()
@@ -54,7 +60,7 @@ def _drawn(tensor: onnx.TensorProto, index: int) -> NDArray[np.float32]:
 
 def _adjusted(node: onnx.NodeProto, laws: dict[str, Law], values: Values, model: onnx.ModelProto) -> dict[str, Law]:
     """The laws that this node's input calls for, by name."""
-    if node.op_type == "BatchNormalization":
+    if node.op_type == "BatchNormalization" and laws.keys() >= set(node.input[3:5]):
         mean, deviation = float(np.mean(values[node.input[0]])), float(np.std(values[node.input[0]]))
         return {
             node.input[3]: Law("normal", mean, 0.1 * deviation),
@@ -84,5 +90,7 @@ def _run(node: onnx.NodeProto, values: Values, model: onnx.ModelProto) -> Values
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
     )
-    session = onnxruntime.InferenceSession(alone.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a node is done sooner than threads are started
+    session = onnxruntime.InferenceSession(alone.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return dict(zip((output.name for output in outputs), session.run(None, feeds), strict=True))

@@ -2,13 +2,16 @@
 
 Run offline, by hand, where torch, torchvision, timm, onnxscript and onnxruntime are installed::
 
-    python tests/zoo/export.py                        # every network of NETWORKS
+    python tests/zoo/export.py                        # every network of networks.py: hours
     python tests/zoo/export.py resnet18 vit_tiny_patch16_224
 
 A name is torchvision's, or else timm's. The exporters:
 
     ts1      TorchScript, batch of one       dynamo1  torch.export, batch of one
     tsn      TorchScript, any batch          dynamon  torch.export, any batch
+
+What PyTorch cannot export goes into ``not_exported.csv`` with its reason; if it manages with timm's fused attention
+switched off, as timm's own export scripts do, that is kept and said there.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -17,6 +20,7 @@ A name is torchvision's, or else timm's. The exporters:
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import sys
 import tempfile
@@ -27,9 +31,9 @@ import numpy as np
 import onnx
 import torch
 from calibrate import calibrate
-from laws import Law, law_of
-from onnx import numpy_helper
+from networks import EVERY_WAY, TWO_WAYS, exporters_of
 from skeleton import write
+from weights import drop_traces, drop_weights
 
 with contextlib.suppress(RuntimeError):  # torchvision's CUDA build imports beside a CPU torch once these exist
     _ops = torch.library.Library("torchvision", "DEF")
@@ -39,25 +43,7 @@ with contextlib.suppress(RuntimeError):  # torchvision's CUDA build imports besi
 import timm
 import torchvision
 
-NETWORKS = (
-    "alexnet",
-    "convnext_tiny",
-    "densenet121",
-    "efficientnet_b0",
-    "googlenet",
-    "inception_v3",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "regnet_y_400mf",
-    "resnet18",
-    "resnet50",
-    "shufflenet_v2_x1_0",
-    "squeezenet1_1",
-    "vgg16",
-)
-EXPORTERS = ("ts1", "tsn", "dynamo1", "dynamon")
-KEPT_SIZE = 64
-"""A float constant of no known role and at most so many values stays whole: a bound, a scale, a mask."""
+FAILURES = Path(__file__).with_name("not_exported.csv")
 
 
 def build(name: str) -> tuple[torch.nn.Module, int]:
@@ -66,12 +52,12 @@ def build(name: str) -> tuple[torch.nn.Module, int]:
         plain = {"aux_logits": False, "init_weights": False} if name in {"googlenet", "inception_v3"} else {}
         model, size = torchvision.models.get_model(name, weights=None, **plain), 299 if name == "inception_v3" else 224
     else:
-        model = timm.create_model(name)
+        model = timm.create_model(name, num_classes=1000)
         size = model.pretrained_cfg["input_size"][-1]
+    statistics = [tensor for key, tensor in model.named_buffers() if key.endswith(("running_mean", "running_var"))]
     with torch.no_grad():
-        for tensor in [*model.parameters(), *model.buffers()]:
-            if tensor.is_floating_point():  # no two alike, as after training: an exporter merges equal tensors
-                tensor.add_(0.01 * torch.rand_like(tensor))
+        for tensor in [*model.parameters(), *statistics]:  # no two alike, as after training: exporters merge equals
+            tensor.add_(0.01 * torch.rand_like(tensor))
     return model.eval(), size
 
 
@@ -91,48 +77,61 @@ def export(model: torch.nn.Module, size: int, exporter: str) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def drop_weights(model: onnx.ModelProto) -> None:
-    """Replace the values of every weight by the law to draw them from."""
-    weights = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
-    laws = {
-        name: law_of(node, position, weights[name])
-        for node in model.graph.node
-        for position, name in enumerate(node.input)
-        if name in weights
-    }
-    for name, tensor in weights.items():
-        values = numpy_helper.to_array(tensor)
-        law = laws.get(name)
-        if values.size == 1 or (law is None and values.size <= KEPT_SIZE):
-            continue
-        tensor.doc_string = (law or Law("normal", float(values.mean()), float(values.std()))).to_json()
-        tensor.ClearField("raw_data")
-        tensor.ClearField("float_data")
+def attempt(name: str, exporter: str) -> onnx.ModelProto | None:
+    """Export with attention fused and, where PyTorch fails at that, without; note what failed."""
+    why = ""
+    for fused in (True, False):
+        timm.layers.set_fused_attn(fused)
+        torch.manual_seed(0)
+        network, size = build(name)
+        try:
+            model = export(network, size, exporter)
+        except Exception as error:  # noqa: BLE001 - whatever stops the exporter is what the table is to say
+            why = why or reason(error)
+        else:
+            note_failure(name, exporter, why, remedy="exported with fused attention off")
+            return model
+    note_failure(name, exporter, why, remedy="")
+    return None
 
 
-def drop_traces(model: onnx.ModelProto) -> None:
-    """Forget the source files that the exporter recorded: they are this machine's."""
-    for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
-        part.ClearField("doc_string")
-    for node in model.graph.node:
-        kept = [entry for entry in node.metadata_props if not entry.key.endswith("stack_trace")]
-        del node.metadata_props[:]
-        node.metadata_props.extend(kept)
+def reason(error: Exception) -> str:
+    """The line of an exporter's message that says why: torch.export puts it behind the name of an exception's class."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    causes = [line.split(">: ", 1)[1] for line in lines if line.startswith("<class '") and ">: " in line]
+    return causes[-1] if causes else lines[0]
+
+
+def note_failure(name: str, exporter: str, why: str, remedy: str) -> None:
+    """Put a row into the table of failures; without a reason, take out the one that is there."""
+    with FAILURES.open(newline="") as file:
+        rows = {(row["network"], row["exporter"]): row for row in csv.DictReader(file)}
+    rows.pop((name, exporter), None)
+    if why:
+        rows[name, exporter] = {"network": name, "exporter": exporter, "reason": why, "remedy": remedy}
+    with FAILURES.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["network", "exporter", "reason", "remedy"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[key] for key in sorted(rows))
 
 
 def main(names: list[str]) -> None:
     """Export each network in every way."""
-    for name in names or NETWORKS:
-        torch.manual_seed(0)
-        network, size = build(name)
-        for exporter in EXPORTERS:
-            model = export(network, size, exporter)
-            drop_traces(model)
-            drop_weights(model)
-            batch = 2 if exporter.endswith("n") else 1
-            calibrate(model, np.random.default_rng(0).standard_normal((batch, 3, size, size), np.float32))
-            path = write(model, name, exporter)
+    for name in names or (*EVERY_WAY, *TWO_WAYS):
+        for exporter in exporters_of(name):
+            if (model := attempt(name, exporter)) is None:
+                continue
+            path = write(bare(model), name, exporter)
             print(name, exporter, len(model.graph.node), "nodes", path.stat().st_size, "bytes", flush=True)  # noqa: T201 - progress of a script
+
+
+def bare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with calibrated laws for weights."""
+    drop_traces(model)
+    drop_weights(model)
+    batch, *shape = (length.dim_value for length in model.graph.input[0].type.tensor_type.shape.dim)
+    calibrate(model, np.random.default_rng(0).standard_normal((batch or 2, *shape), np.float32))
+    return model
 
 
 if __name__ == "__main__":

@@ -68,6 +68,9 @@ class Law:
 
 SCALE = Law("uniform", 1.0, 0.5)
 SHIFT = Law("normal", 0.0, 0.1)
+PLACE = Law("normal", 0.0, 2.0)
+"""What is added to positions, or to the attention between them: larger than the signal, or random attention, which has
+learned to look nowhere, would blur all positions into one."""
 FIXED = {
     ("Conv", 2): SHIFT,
     ("Gemm", 2): SHIFT,
@@ -81,28 +84,37 @@ FIXED = {
     ("Mul", 1): SCALE,
     ("Add", 0): SHIFT,
     ("Add", 1): SHIFT,
+    ("LSTM", 3): SHIFT,
 }
 """The law of what stands at a position among an operator's inputs."""
 FILTERS = {("Conv", 1), ("Gemm", 1), ("MatMul", 0), ("MatMul", 1)}
 """Positions of filters, whose law their shape decides."""
+RECURRENT = {("LSTM", 1), ("LSTM", 2)}
+"""Positions of filters whose gates bound what comes out, so that nothing calibrates them."""
 
 
 def law_of(node: onnx.NodeProto, position: int, tensor: onnx.TensorProto) -> Law | None:
     """The first guess for a weight at ``position`` of the node's inputs; None where the operator is not known."""
     role = (node.op_type, position)
+    if role in RECURRENT:
+        return Law("normal", 0.0, 1 / math.sqrt(tensor.dims[-1]))
+    if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
+        return None  # it standardises filters, and its scale is their gain
+    if node.op_type == "Add" and sum(length > 1 for length in tensor.dims) > 1:
+        return PLACE
     return _filters(node, position, tensor) if role in FILTERS else FIXED.get(role)
 
 
 def _filters(node: onnx.NodeProto, position: int, tensor: onnx.TensorProto) -> Law:
     """He et al., arXiv:1502.01852; what follows the layer decides the right gain, see ``calibrate.py``."""
-    axes = tuple(axis % len(tensor.dims) for axis in _summed_axes(node, position))
+    axes = tuple(axis % len(tensor.dims) for axis in _summed_axes(node, position, len(tensor.dims)))
     fan_in = math.prod(tensor.dims[axis] for axis in axes)
     return Law("filters", 0.0, math.sqrt(2 / fan_in), axes)
 
 
-def _summed_axes(node: onnx.NodeProto, position: int) -> tuple[int, ...]:
+def _summed_axes(node: onnx.NodeProto, position: int, rank: int) -> tuple[int, ...]:
     if node.op_type == "Conv":
-        return (1, 2, 3)
+        return tuple(range(1, rank))
     if node.op_type == "Gemm":
         transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
         return (1,) if transposed else (0,)

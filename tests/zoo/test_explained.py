@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from networks import EVERY_WAY
 from skeleton import load, names
 
 import onnx_reciprocam as rc
 
 QUICK = [("shufflenet_v2_x1_0", "ts1"), ("mobilenet_v3_small", "tsn"), ("resnet18", "dynamo1"), ("resnet18", "dynamon")]
 """One of each exporter, small enough for every run."""
+ALL = [entry for entry in names() if entry[0] in EVERY_WAY]
+"""The others are in ``test_zoo.py``."""
 KILOBYTES_64 = 64 * 1024
 
 
@@ -27,7 +30,7 @@ def test_every_cell_of_a_small_network(name: str, exporter: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "exporter"), names())
+@pytest.mark.parametrize(("name", "exporter"), ALL)
 def test_every_network_from_every_exporter(name: str, exporter: str) -> None:
     check(name, exporter, cells=8, normalize="none")
 

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from networks import EVERY_WAY
 from numpy.typing import NDArray
 from onnx import helper
 from skeleton import FOLDER, image_size, load, names, read
@@ -13,12 +14,13 @@ from skeleton import FOLDER, image_size, load, names, read
 Float32 = NDArray[np.float32]
 
 ALL = [pytest.param(*entry, id=".".join(entry)) for entry in names()]
+CONVOLUTIONAL = [pytest.param(*entry, id=".".join(entry)) for entry in names() if entry[0] in EVERY_WAY]
 QUICK = [
     pytest.param(name, exporter, id=f"{name}.{exporter}")
     for name, exporter in names()
     if name in {"mobilenet_v3_small", "resnet18", "shufflenet_v2_x1_0"} and exporter in {"ts1", "dynamon"}
 ]
-LARGEST_FILE = 40_000
+LARGEST_FILE = 300_000
 SOURCE_PATH = re.compile(rb"\.py\b|-packages|/(home|opt|tmp|usr|var)/")
 
 
@@ -53,7 +55,7 @@ def test_is_healthy(name: str, exporter: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "exporter"), ALL)
+@pytest.mark.parametrize(("name", "exporter"), CONVOLUTIONAL)
 def test_every_one_is_healthy(name: str, exporter: str) -> None:
     _check_health(name, exporter)
 
