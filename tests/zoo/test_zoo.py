@@ -18,7 +18,7 @@ from weights import drop_weights
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NEWEST = {name: exporter for name, exporter in sorted(names(), key=lambda entry: entry[1], reverse=True)}
+NEWEST = dict(sorted(names(), key=lambda entry: entry[1], reverse=True))
 LATER = [pytest.param(*entry, id=".".join(entry)) for entry in NEWEST.items() if entry[0] not in EVERY_WAY]
 """One graph of each network, torch.export's where there is one; the table in docs/zoo.md has all of them."""
 LARGEST_FOLDER = 6_000_000
