@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.last_stage import about_this_machine, as_csv
+from benchmarks.networks import about_this_machine, as_csv
 from benchmarks.peers import systems
 from benchmarks.peers.contest import race
 from benchmarks.peers.environments import DEFAULT, PEERS, interpreter
