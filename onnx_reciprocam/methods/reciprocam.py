@@ -12,7 +12,7 @@ import numpy as np
 from onnx_reciprocam.contract import Mask, Score
 from onnx_reciprocam.methods.token_masks import is_tokens, masked_tokens
 from onnx_reciprocam.tail import Spot, Stacked, Window, all_classes, choose, neighbours, one_image, pick, rest_shape
-from onnx_reciprocam.tail.axes import Factor, cell_axes
+from onnx_reciprocam.tail.axes import cell_axes
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from onnx_reciprocam.tail import Axes, Term, Walk
 
 
-def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, naive: bool = False) -> Term:
+def masked(
+    walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, zero: int = 0, naive: bool = False
+) -> Term:
     """The target under every mask.
 
     Args:
@@ -28,18 +30,19 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
         axes: The target's.
         mask: Which mask.
         dtype: The target's.
+        zero: What stands for zero in it: of quantised values the zero point, which only ``pixel`` can mask.
         naive: Multiply the masks out at once: the slow way, same maps.
 
     Returns:
-        ``Spot(own=F, rest=0)`` for ``pixel``; otherwise a ``Window`` of each cell and its neighbours, or where the grid
+        ``Spot(own=F, rest=zero)`` for ``pixel``; otherwise a ``Window`` of each cell and its neighbours, or where the grid
         is dynamic one copy per mask.
     """
     features, stacker, branch = walk.target, walk.stacker, walk.branch
     shape = walk.static(features)
     if is_tokens(axes):
-        return masked_row(walk, features, axes, mask, dtype, naive=naive)
+        return masked_tokens(walk, features, axes, mask, dtype, zero=zero, naive=naive)
     if mask is Mask.PIXEL:
-        spot = Spot(features, np.zeros(rest_shape(axes), dtype), axes)
+        spot = Spot(features, np.full(rest_shape(axes), zero, dtype), axes)
         return stacker.widen(spot, shape) if naive else spot
     if not naive and (window := _window(walk, axes, mask, dtype)) is not None:
         return window
@@ -53,18 +56,6 @@ def masked(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, n
     return Stacked(branch.op("Mul", vectors, weights), 0, shape)
 
 
-def masked_row(
-    walk: Walk, tensor: gs.Tensor, axes: Axes, mask: Mask, dtype: np.dtype[np.generic], *, naive: bool = False
-) -> Term:
-    """A tensor of tokens under every mask: the target, or the norm behind it; cf. :func:`masked`."""
-
-    def weights() -> gs.Tensor:
-        return walk.branch.cast(_neighbours(walk, _flat(walk)), dtype)
-
-    tokens = masked_tokens(walk, tensor, axes, mask, dtype=dtype, weights=weights)
-    return walk.stacker.stack(tokens, walk.static(tensor)) if naive else tokens
-
-
 def _window(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic]) -> Window | None:
     """The masks that look at 3x3 cells, as a flat list of them; None where the grid is known at run time only."""
     windower = walk.stacker.windower
@@ -76,11 +67,6 @@ def _window(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic]) -> 
     rows = windower.gather(windower.rows(walk.target, axes), cells[where])
     weighted = walk.branch.op("Mul", rows, walk.branch.constant(weights[where, None], dtype, hint="weights"))
     return Window(weighted, np.zeros(one_image(axes), dtype), pairs, axes)
-
-
-def _flat(walk: Walk) -> Axes:
-    """All cells along one axis."""
-    return ((Factor("h", walk.copies),),)
 
 
 def _neighbours(walk: Walk, axes: Axes) -> gs.Tensor:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.contract import Mask
-from onnx_reciprocam.tail import Stacked, Tokens
+from onnx_reciprocam.tail import Tokens, neighbours
 from onnx_reciprocam.tail.axes import BATCH, Factor
 from onnx_reciprocam.tail.terms import Part
 from onnx_reciprocam.tail.tokens import OWN, REST, TOKEN, place, span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import onnx_graphsurgeon as gs
+    from numpy.typing import NDArray
 
     from onnx_reciprocam.tail import Axes, Term, Walk
 
@@ -31,9 +30,10 @@ def masked_tokens(
     tensor: gs.Tensor,
     axes: Axes,
     mask: Mask,
-    *,
     dtype: np.dtype[np.generic],
-    weights: Callable[[], gs.Tensor],
+    *,
+    zero: int = 0,
+    naive: bool = False,
 ) -> Term:
     """The tokens under every mask; cf. :func:`~.reciprocam.masked`.
 
@@ -43,27 +43,48 @@ def masked_tokens(
         axes: The target's, one of them ``hw`` with the numbers of tokens around it.
         mask: Which mask.
         dtype: The tensor's.
-        weights: Makes the Gaussian masks, ``[N, N]``.
+        zero: What stands for zero in it.
+        naive: Multiply the masks out at once.
 
     Returns:
-        ``Tokens`` that rest at zero for ``pixel``, otherwise ``[N, *F]`` with neighbours of a cell weighted in.
+        ``Tokens`` that rest at zero, with one live patch per mask for ``pixel``, otherwise with its neighbours too;
+        one copy per mask where no patch rests under any mask.
     """
     before, after = next(ends for axis in axes if (ends := span(axis[0].label)))
     named = tuple((Factor(TOKEN, axis[0].size),) if span(axis[0].label) else axis for axis in axes)
-    tokenizer = walk.stacker.tokenizer
-    parts = tokenizer.originals(tensor, named, before, after)
+    parts = walk.stacker.tokenizer.originals(tensor, named, before, after)
     shape = [1 if axis[0].label in {TOKEN, BATCH} else math.prod(f.size for f in axis) for axis in named]
-    rest = Part(lambda: np.zeros(shape, dtype), constant=True)
-    tokens = Tokens({**parts, REST: rest}, named, before, after)
-    return tokens if mask is Mask.PIXEL else _weighted(walk, tokens, mask, weights())
+    parts[REST] = Part(lambda: np.full(shape, zero, dtype), constant=True)
+    cells = None
+    if mask is not Mask.PIXEL:
+        cells, weights = _lit(walk)
+        sources = cells if mask is Mask.GAUSSIAN else np.repeat(cells[:, :1], cells.shape[1], axis=1)
+        parts[OWN] = _weighted(walk, parts[OWN], sources, weights.astype(dtype), place(named))
+    tokens = Tokens(parts, named, before, after, cells=cells)
+    nothing_rests = tokens.live == walk.stacker.tokenizer.count
+    return walk.stacker.stack(tokens, walk.static(tensor)) if naive or nothing_rests else tokens
 
 
-def _weighted(walk: Walk, tokens: Tokens, mask: Mask, weights: gs.Tensor) -> Stacked:
-    """Every patch (``gaussian``) or the mask's own (``replicated``) times the weight at its place, ``[..., N, tokens, ...]``."""
-    branch, tokenizer, axis = walk.branch, walk.stacker.tokenizer, place(tokens.axes)
-    rank, count = len(tokens.axes) + 1, tokenizer.count
-    lengths = [count if i in {axis, axis + 1} else 1 for i in range(rank)]
-    patches = tokenizer.tensor(tokens.parts[OWN])
-    source = branch.unsqueeze(patches, [axis if mask is Mask.GAUSSIAN else axis + 1])
-    value = branch.op("Mul", source, branch.reshape(weights, lengths))
-    return Stacked(tokenizer.around(tokens, value), axis, walk.static(walk.target))
+def _lit(walk: Walk) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Every mask's own cell, its neighbours, and at the border others of weight zero: cells and weights, ``[N, L]``."""
+    height, width = walk.stacker.height, walk.stacker.width
+    if not isinstance(height, int) or not isinstance(width, int):
+        raise TypeError("tokens have a grid that is known")
+    every, values = neighbours(height, width)
+    weights = np.zeros((every.masks, every.cells), np.float32)
+    weights[every.mask, every.cell] = values
+    brightest = np.argsort(-weights, axis=1, kind="stable")[:, : np.bincount(every.mask).max()]
+    return brightest, np.take_along_axis(weights, brightest, axis=1)
+
+
+def _weighted(walk: Walk, live: Part, sources: NDArray[np.int64], weights: NDArray[np.generic], axis: int) -> Part:
+    """L patches per mask along ``axis``, each taken from a cell and weighted."""
+    branch, rank = walk.branch, len(walk.seen(walk.target))
+
+    def make() -> gs.Tensor:
+        patches = walk.stacker.tokenizer.tensor(live)
+        taken = branch.op("Gather", patches, branch.constant(sources.ravel(), np.int32, hint="table"), axis=axis)
+        lengths = [-1 if i == axis else 1 for i in range(rank)]
+        return branch.op("Mul", taken, branch.constant(weights.reshape(lengths), weights.dtype, hint="weights"))
+
+    return Part(make, each=True)

@@ -22,7 +22,8 @@ from onnx_reciprocam.contract import (
 from onnx_reciprocam.errors import OptionError, UnsupportedModelError
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
-from onnx_reciprocam.methods.reciprocam import class_scores, masked, masked_row
+from onnx_reciprocam.methods.reciprocam import class_scores, masked
+from onnx_reciprocam.methods.token_masks import masked_tokens
 from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
 from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
 from onnx_reciprocam.rewriter.maps import finish
@@ -133,7 +134,7 @@ class _Splicer:
             walk.start(masked(walk, self._axes, self.options.mask, self._dtype, naive=naive))
             if self.norm is not None:
                 dtype = self.network.dtype(self.norm)
-                norm = masked_row(walk, self.norm, self._axes, self.options.mask, dtype, naive=naive)
+                norm = masked_tokens(walk, self.norm, self._axes, self.options.mask, dtype, naive=naive)
                 walk.start(norm, self.norm)
         ids = self._class_ids()
         maps = self._maps(ids)

@@ -82,17 +82,18 @@ class Part:
         return self.make()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tokens:
-    """Under mask n only one of N patch tokens is live: auxiliary tokens, the live one and the resting ones, apart.
+    """Under mask n only L of N patch tokens are live: auxiliary tokens, the live ones and the resting ones, apart.
 
     Args:
-        parts: ``aux`` (class, distillation and register tokens; absent if there are none), ``own`` (the live one) and
-            ``rest`` (one of the other N - 1, which are all equal).
+        parts: ``aux`` (class, distillation and register tokens; absent if there are none), ``own`` (the live ones) and
+            ``rest`` (one of the other N - L, which are all equal).
         axes: The original's axes; the factor ``t`` runs over its tokens.
         before, after: How many auxiliary tokens stand on either side of the patches.
         keys: Likewise along the factor ``k`` of attention scores, which runs over keys: there every part has all
             auxiliary ones, the live and one resting key, in this order. None where there is no such axis.
+        cells: Where the live ones stand under each mask, ``[N, L]``; None where each mask has its own cell alone.
     """
 
     parts: Mapping[str, Part]
@@ -100,6 +101,17 @@ class Tokens:
     before: int
     after: int
     keys: tuple[int, int] | None = None
+    cells: NDArray[np.int64] | None = None
+
+    @property
+    def live(self) -> int:
+        """L."""
+        return 1 if self.cells is None else self.cells.shape[1]
+
+    @property
+    def kinds_of_keys(self) -> int:
+        """How many keys each query is scored with: the auxiliary ones, the live ones and one that rests."""
+        return sum(self.keys or ()) + self.live + 1
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Rules for ``Tokens`` that let tokens see each other: attention, means and sums over tokens.
 
-All resting tokens are equal, so a sum over T tokens is one over the auxiliary ones, the live one, and one resting token
-that counts N - 1 times; in a softmax that is ``log(N - 1)`` added to its score.
+All resting tokens are equal, so a sum over T tokens is one over the auxiliary ones, the L live ones, and one resting token
+that counts N - L times; in a softmax that is ``log(N - L)`` added to its score.
 
 Source:
     The masks are those of ViT-ReciproCAM, arXiv:2310.02588; the arithmetic is exact, no approximation of it.
@@ -130,23 +130,23 @@ def _product(call: Call, left: Tokens, right: Tokens) -> Answer | list[Stacked]:
         return [scores(call, left, right)]
     if where == (last - 1, last, last - 1, -1) and left.keys == (right.before, right.after):
         return [attended(call, left, right)]
-    same_tokens = (left.before, left.after) == (right.before, right.after)
+    same_tokens = (left.before, left.after, left.live) == (right.before, right.after, right.live)
     return [_contracted(call, left, right)] if where == (last, -1, last - 1, -1) and same_tokens else TOGETHER
 
 
 def scores(call: Call, queries: Tokens, keys: Tokens) -> Tokens:
-    """``[..., t, d] @ [..., d, t]``: for every query the auxiliary keys, the live one, and a resting one."""
+    """``[..., t, d] @ [..., d, t]``: for every query the auxiliary keys, the live ones, and a resting one."""
     tokenizer, rank = call.stacker.tokenizer, len(queries.axes)
     total = keys.before + tokenizer.count + keys.after
     axes = (*queries.axes[:-1], (Factor(KEY, total),))
-    result = Tokens({}, axes, queries.before, queries.after, (keys.before, keys.after))
-    columns = _late(lambda: _before_tokens(call, tokenizer.together(keys), rank))  # [..., N, D, A + 2]
+    result = replace(queries, parts={}, axes=axes, keys=(keys.before, keys.after))
+    columns = _late(lambda: _before_tokens(call, tokenizer.together(keys), rank))  # [..., N, D, A + L + 1]
     call.spend(0)
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
         def score() -> gs.Tensor:
             rows = tokenizer.tokens(queries, kind, each=True)
-            _charge(call, kind, rows * (keys.before + keys.after + 2), total * _count(queries, tokenizer.count))
+            _charge(call, kind, rows * result.kinds_of_keys, total * _count(queries, tokenizer.count))
             product = call.branch.op("MatMul", tokenizer.split(queries, kind), columns())
             return tokenizer.merged(product, result, kind)
 
@@ -156,18 +156,17 @@ def scores(call: Call, queries: Tokens, keys: Tokens) -> Tokens:
 
 
 def attended(call: Call, weights: Tokens, values: Tokens) -> Tokens:
-    """``[..., t, k] @ [..., t, d]``: each query's mean of the values, the resting one counted N - 1 times."""
+    """``[..., t, k] @ [..., t, d]``: each query's mean of the values, the resting one counted N - L times."""
     tokenizer, rank = call.stacker.tokenizer, len(weights.axes)
-    aux = values.before + values.after
     result = replace(weights, axes=(*weights.axes[:-1], values.axes[-1]), keys=None)
-    rows = _late(lambda: tokenizer.together(values))  # [..., N, A + 2, D]
-    copies = tokenizer.copies(aux, rank, rank + 1)
+    rows = _late(lambda: tokenizer.together(values))  # [..., N, A + L + 1, D]
+    copies = tokenizer.copies(weights, rank, rank + 1)
     call.spend(0)
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
         def mean() -> gs.Tensor:
-            count = tokenizer.tokens(weights, kind, each=True) * (aux + 2)
-            _charge(call, kind, count, (aux + tokenizer.count) * _count(weights, tokenizer.count))
+            count = tokenizer.tokens(weights, kind, each=True) * weights.kinds_of_keys
+            _charge(call, kind, count, _count(values, tokenizer.count) * _count(weights, tokenizer.count))
             counted = call.branch.op("Mul", tokenizer.split(weights, kind), counted_by(call, copies))
             return tokenizer.merged(call.branch.op("MatMul", counted, rows()), result, kind)
 
@@ -179,12 +178,12 @@ def attended(call: Call, weights: Tokens, values: Tokens) -> Tokens:
 def _contracted(call: Call, weights: Tokens, values: Tokens) -> Stacked:
     """``[..., m, t] @ [..., t, d]``: one sum over all tokens per mask, as in class attention."""
     tokenizer, rank = call.stacker.tokenizer, len(weights.axes)
-    aux = values.before + values.after
-    copies = tokenizer.copies(aux, rank, rank + 1)
-    counted = call.branch.op("Mul", tokenizer.together(weights), counted_by(call, copies))  # [..., m, N, A + 2]
+    copies = tokenizer.copies(values, rank, rank + 1)
+    counted = call.branch.op("Mul", tokenizer.together(weights), counted_by(call, copies))  # [..., m, N, A + L + 1]
     order = [*range(rank - 2), rank - 1, rank - 2, rank]
     product = call.branch.op("MatMul", call.branch.transpose(counted, order), tokenizer.together(values))
-    call.spend(call.walk.multiply_adds(call.node) * tokenizer.count * (aux + 2) // (aux + tokenizer.count))
+    kinds = values.before + values.after + values.live + 1
+    call.spend(call.walk.multiply_adds(call.node) * tokenizer.count * kinds // _count(values, tokenizer.count))
     return call.stacked([product], rank - 2)[0]
 
 
@@ -212,7 +211,7 @@ def _charge(call: Call, kind: str, products: int, of: int) -> None:
 
 @carries(TOKENS, *NORMALISING)
 def _normalising(call: Call) -> Answer:
-    """Over channels, in each token alone; a softmax over tokens, with the resting one counted N - 1 times."""
+    """Over channels, in each token alone; a softmax over tokens, with the resting one counted N - L times."""
     terms = terms_of(call)
     if isinstance(terms, Misfit):
         return terms
@@ -238,7 +237,7 @@ def _normalising(call: Call) -> Answer:
 def over_keys(call: Call, term: Tokens, axis: int) -> Tokens:
     """Along the keys of attention scores; afterwards every key has again what one token has."""
     tokenizer = call.stacker.tokenizer
-    copies = tokenizer.copies(sum(term.keys or ()), axis, len(term.axes))
+    copies = tokenizer.copies(term, axis, len(term.axes))
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
         return lambda: _softmax(call, tokenizer.tensor(term.parts[kind]), copies, axis)
@@ -248,8 +247,8 @@ def over_keys(call: Call, term: Tokens, axis: int) -> Tokens:
 
 def _over_tokens(call: Call, term: Tokens, axis: int) -> Tokens:
     """Along the tokens themselves, where the queries are none of them."""
-    tokenizer, aux = call.stacker.tokenizer, term.before + term.after
-    copies = tokenizer.copies(aux, axis + 1, len(term.axes) + 1)
+    tokenizer = call.stacker.tokenizer
+    copies = tokenizer.copies(term, axis + 1, len(term.axes) + 1)
     shares = _softmax(call, tokenizer.together(term), copies, axis + 1)
     return replace(term, parts=tokenizer.untied(shares, term))
 

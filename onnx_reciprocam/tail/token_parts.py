@@ -97,7 +97,7 @@ def _has_keys(axes: Axes) -> bool:
 
 def unlike(first: Tokens, other: Tokens) -> bool:
     """Whether two operands do not hold the same tokens along the same axis."""
-    spans = (first.before, first.after) != (other.before, other.after)
+    spans = (first.before, first.after, first.live) != (other.before, other.after, other.live)
     keys = None not in (first.keys, other.keys) and (first.keys, _keys(first)) != (other.keys, _keys(other))
     where = place(first.axes)
     rows = where != place(other.axes) or first.axes[where] != other.axes[where]
@@ -157,7 +157,7 @@ def charge(call: Call, kind: str, rows: int, term: Tokens) -> None:
     whole = term.before + term.after + call.stacker.tokenizer.count
     cost = call.walk.multiply_adds(call.node) * rows // whole
     if term.keys is not None:
-        cost = cost * (sum(term.keys) + 2) // (sum(term.keys) + call.stacker.tokenizer.count)
+        cost = cost * term.kinds_of_keys // (sum(term.keys) + call.stacker.tokenizer.count)
     call.walk.charge(call.node, f"{kind} tokens", cost)
 
 

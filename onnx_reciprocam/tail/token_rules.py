@@ -140,7 +140,14 @@ def _whole(axes: Axes, term: Tokens) -> bool:
 def _as_map(call: Call, term: Tokens) -> list[Spot] | None:
     """``b (h w) c`` back to ``b h w c``."""
     height, width, rest = call.stacker.height, call.stacker.width, term.parts[REST]
-    if AUX in term.parts or term.keys or not rest.constant or not isinstance(height, int) or not isinstance(width, int):
+    if (
+        AUX in term.parts
+        or term.keys
+        or term.live > 1
+        or not rest.constant
+        or not isinstance(height, int)
+        or not isinstance(width, int)
+    ):
         return None
     cells = (Factor("h", height, 1), Factor("w", width, 1))
     split = tuple(tuple(g for f in axis for g in (cells if f.label == TOKEN else (f,))) for axis in term.axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,7 @@ def _over_all_keys(call: Call, term: Tokens, *, kept: bool) -> Answer:
     tokenizer, kind, axis = call.stacker.tokenizer, call.node.op, place(term.axes, KEY)
     if kind not in {"ReduceMax", "ReduceMin", "ReduceSum"}:
         return Misfit(f"no short form of {kind}")
-    copies = tokenizer.copies(sum(term.keys or ()), axis, len(term.axes))
+    copies = tokenizer.copies(term, axis, len(term.axes))
     axes = (*term.axes[:axis], *([()] if kept else []), *term.axes[axis + 1 :])
 
     def make(part: Part) -> Callable[[], gs.Tensor]:
@@ -58,7 +59,9 @@ def _over_all_keys(call: Call, term: Tokens, *, kept: bool) -> Answer:
 
         return reduced
 
-    return [Tokens({name: Part(make(p), each=True) for name, p in term.parts.items()}, axes, term.before, term.after)]
+    return [
+        replace(term, parts={name: Part(make(p), each=True) for name, p in term.parts.items()}, axes=axes, keys=None)
+    ]
 
 
 @carries(TOKENS, "GlobalAveragePool")
@@ -78,8 +81,8 @@ def over_tokens(call: Call, term: Tokens, kind: str, *, kept: bool) -> list[Stac
     if kind in {"ReduceMax", "ReduceMin"}:
         value: gs.Tensor = branch.reduce(kind, tokenizer.together(term), [axis + 1], keepdims=False)
     elif kind in {"ReduceMean", "ReduceSum"}:
-        rest = _times(call, term, tokenizer.count - 1)
-        own = tokenizer.tensor(term.parts[OWN])
+        rest = _times(call, term, tokenizer.count - term.live)
+        own = _live(call, term, axis)
         value = own if rest is None else branch.op("Add", own, rest)
         if AUX in term.parts:
             aux = branch.reduce("ReduceSum", tokenizer.split(term, AUX), [axis + 1], keepdims=False)
@@ -90,6 +93,14 @@ def over_tokens(call: Call, term: Tokens, kind: str, *, kept: bool) -> list[Stac
     else:
         return Misfit(f"no short form of {kind}")
     return call.stacked([branch.unsqueeze(value, [axis + 1]) if kept else value], axis)
+
+
+def _live(call: Call, term: Tokens, axis: int) -> gs.Tensor:
+    """The sum of the live tokens, ``[..., N, ...]``."""
+    tokenizer = call.stacker.tokenizer
+    if term.live == 1:
+        return tokenizer.tensor(term.parts[OWN])
+    return call.branch.reduce("ReduceSum", tokenizer.split(term, OWN), [axis + 1], keepdims=False)
 
 
 def _times(call: Call, term: Tokens, count: int) -> gs.Tensor | None:

@@ -53,9 +53,9 @@ def is_apart(axes: Axes) -> bool:
     return all(len(axis) == 1 or not any(factor.label in labels for factor in axis) for axis in axes)
 
 
-def lengths(axes: Axes, tokens: int, keys: tuple[int, int] | None = None) -> list[int]:
-    """The shape of a part with so many tokens; -1 for the axis of the images."""
-    counts = {TOKEN: tokens, KEY: sum(keys or ()) + 2}
+def lengths(axes: Axes, tokens: int, keys: int = 0) -> list[int]:
+    """The shape of a part with so many tokens and keys; -1 for the axis of the images."""
+    counts = {TOKEN: tokens, KEY: keys}
     sizes = [[BATCH if f.label == BATCH else counts.get(f.label, f.size) for f in axis] for axis in axes]
     return [-1 if BATCH in axis else math.prod(size for size in axis if isinstance(size, int)) for axis in sizes]
 
@@ -122,7 +122,7 @@ class Tokenizer:
 
     def tokens(self, term: Tokens, kind: str, *, each: bool | None = None) -> int:
         """How long the token axis of a part is."""
-        single = term.before + term.after if kind == AUX else 1
+        single = {AUX: term.before + term.after, OWN: term.live, REST: 1}[kind]
         masks = term.parts[kind].each if each is None else each
         return single * (self.count if masks else 1)
 
@@ -169,18 +169,18 @@ class Tokenizer:
         return Part(make, part.each, part.constant)
 
     def _lengths(self, term: Tokens, tokens: int) -> list[int]:
-        return lengths(term.axes, tokens, term.keys)
+        return lengths(term.axes, tokens, term.kinds_of_keys)
 
     # all parts together ---------------------------------------------------------------------------------------------
 
     def together(self, term: Tokens) -> gs.Tensor:
-        """``[..., N, A + 2, ...]``: under each mask the auxiliary tokens, the live one, and one that rests."""
+        """``[..., N, A + L + 1, ...]``: under each mask the auxiliary tokens, the live ones, and one that rests."""
         axis, own = place(term.axes), self.split(term, OWN)
-        shape = self.branch.op("Shape", own)
+        shape = self.branch.op("Shape", own if term.live == 1 else self.branch.slice(own, 0, 1, axis + 1))
         pieces = []
         for kind, part in term.parts.items():
             piece = self.split(term, kind)
-            # with the masks and images of the live token: those of the others may be left out
+            # with the masks and images of a live token: those of the others may be left out
             pieces.append(piece if part.each else self.branch.op("Expand", piece, shape))
         return self.branch.concat(pieces, axis + 1)
 
@@ -197,22 +197,23 @@ class Tokenizer:
         axis = place(term.axes) + 1
         return lambda: self.merged(self.branch.slice(value, run.start, run.stop, axis), term, kind)
 
-    def copies(self, aux: int, axis: int, rank: int) -> NDArray[np.float64]:
-        """How many tokens of the original each one of :meth:`together` stands for, along ``axis``."""
-        return np.array([1] * (aux + 1) + [self.count - 1], np.float64).reshape(_at(rank, {axis: -1}))
+    def copies(self, term: Tokens, axis: int, rank: int) -> NDArray[np.float64]:
+        """How many tokens (or keys) of the original each one of :meth:`together` stands for, along ``axis``."""
+        alone = sum(term.keys or (term.before, term.after)) + term.live
+        return np.array([1] * alone + [self.count - term.live], np.float64).reshape(_at(rank, {axis: -1}))
 
     # multiplied out -------------------------------------------------------------------------------------------------
 
     def stacked(self, term: Tokens, shape: StaticShape) -> Stacked:
         """One copy of all tokens per mask."""
         loose = self.relaid(term, apart(term.axes))
-        axis, rank = place(loose.axes), len(loose.axes) + 1
+        axis = place(loose.axes)
         rows = {kind: self._with_all_keys(loose, self.split(loose, kind)) for kind in loose.parts}
-        value = self._patches(rows[OWN], rows[REST], (axis, axis + 1), rank)
+        value = self._patches(loose, rows[OWN], rows[REST], (axis, axis + 1))
         value = self.around(loose, value, rows.get(AUX))
         if loose.axes == term.axes:
             return Stacked(value, axis, shape)
-        front = self.branch.transpose(value, [axis, *(i for i in range(rank) if i != axis)])
+        front = self.branch.transpose(value, [axis, *(i for i in range(len(loose.axes) + 1) if i != axis)])
         sizes = [-1 if size is None else size for size in shape]
         return Stacked(self.branch.reshape(front, [self.count, *sizes]), 0, shape)
 
@@ -230,15 +231,22 @@ class Tokenizer:
             return value
         masks, keys, aux = place(term.axes), place(term.axes, KEY), sum(term.keys)
         keys += keys > masks
-        own, rest = (self.branch.slice(value, aux + i, aux + i + 1, keys) for i in range(2))
-        patches = self._patches(own, rest, (masks, keys), len(term.axes) + 1)
+        resting = aux + term.live
+        own, rest = (self.branch.slice(value, *run, keys) for run in ((aux, resting), (resting, resting + 1)))
+        patches = self._patches(term, own, rest, (masks, keys))
         return self._joined(self.branch.slice(value, 0, aux, keys), patches, keys, term.keys) if aux else patches
 
-    def _patches(self, own: gs.Tensor, rest: gs.Tensor, axes: tuple[int, int], rank: int) -> gs.Tensor:
-        """All patches, for ``axes`` of masks and of cells: under mask n the live one at cell n, the resting one elsewhere."""
-        cells = np.arange(self.count)
-        masks, places = (self.branch.constant(cells.reshape(_at(rank, {axis: -1})), hint="cells") for axis in axes)
-        return self.branch.where(self.branch.equal(masks, places), own, rest)
+    def _patches(self, term: Tokens, own: gs.Tensor, rest: gs.Tensor, axes: tuple[int, int]) -> gs.Tensor:
+        """All patches, for ``axes`` of masks and of cells: under each mask the live ones at their cells, the resting one elsewhere."""
+        (masks, cells), rank, every = axes, len(term.axes) + 1, np.arange(self.count)
+        here = self.branch.constant(every.reshape(_at(rank, {cells: -1})), hint="cells")
+        value, resting = rest, term.parts[REST].value
+        dtype = resting.dtype if isinstance(resting, np.ndarray) else None
+        for i, places in enumerate([every] if term.cells is None else term.cells.T):
+            live = own if term.live == 1 else self.branch.slice(own, i, i + 1, cells)
+            there = self.branch.constant(places.reshape(_at(rank, {masks: -1})), hint="cells")
+            value = self.branch.where(self.branch.equal(there, here), live, value, dtype)
+        return value
 
     def _joined(self, aux: gs.Tensor, patches: gs.Tensor, axis: int, ends: tuple[int, int]) -> gs.Tensor:
         before, after = ends

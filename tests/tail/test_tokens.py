@@ -58,11 +58,25 @@ def test_every_rule_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("mask", ["gaussian", "replicated"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_rule_with_neighbours_live_too(case: TokenCase, mask: str) -> None:
+    tail = TokenTail(max(17, case.since), (3, 4), case.aux[-1], first=case.first)
+    built = case.build(tail)
+    outputs = [built] if isinstance(built, str) else built
+    carried = carry_tokens(tail, outputs, mask)
+    assert_exact(carried.run(), naive_tokens(tail, outputs, mask))
+
+
+@pytest.mark.parametrize("mask", ["gaussian", "replicated"])
 @pytest.mark.parametrize("aux", [(0, 0), (1, 0), (1, 2)], ids=str)
-def test_masks_that_look_at_neighbours(mask: str, aux: tuple[int, int]) -> None:
-    tail = TokenTail(17, (2, 3), aux)
+@given(grid=st.tuples(st.integers(1, 5), st.integers(1, 5)).filter(lambda grid: grid != (1, 1)))
+def test_masks_that_look_at_neighbours(mask: str, aux: tuple[int, int], grid: tuple[int, int]) -> None:
+    tail = TokenTail(17, grid, aux)
     outputs = [one_block(tail)]
-    assert_exact(carry_tokens(tail, outputs, mask).run(), naive_tokens(tail, outputs, mask))
+    carried = carry_tokens(tail, outputs, mask)
+    assert_exact(carried.run(), naive_tokens(tail, outputs, mask))
+    nothing_rests = min(3, grid[0]) * min(3, grid[1]) == grid[0] * grid[1]
+    assert any(note.term == "Stacked" for note in carried.walk.notes) == nothing_rests
 
 
 def test_the_slow_way_is_the_same() -> None:
