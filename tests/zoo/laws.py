@@ -98,8 +98,6 @@ def law_of(node: onnx.NodeProto, position: int, tensor: onnx.TensorProto) -> Law
     role = (node.op_type, position)
     if role in RECURRENT:
         return Law("normal", 0.0, 1 / math.sqrt(tensor.dims[-1]))
-    if any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute):
-        return None  # it standardises filters, and its scale is their gain
     if node.op_type == "Add" and sum(length > 1 for length in tensor.dims) > 1:
         return PLACE
     return _filters(node, position, tensor) if role in FILTERS else FIXED.get(role)

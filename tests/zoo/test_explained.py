@@ -13,15 +13,17 @@ QUICK = [("shufflenet_v2_x1_0", "ts1"), ("mobilenet_v3_small", "tsn"), ("resnet1
 ALL = [entry for entry in names() if entry[0] in EVERY_WAY]
 """The others are in ``test_zoo.py``."""
 KILOBYTES_64 = 64 * 1024
+IN_THE_MIDDLE = 25
+"""The file grows by at most its 25th part there: index tables, and the background of every layer."""
 
 
-def check(name: str, exporter: str, *, cells: int | None = None, **options: str) -> None:
+def check(name: str, exporter: str, *, cells: int | None = None, growth: int = 100, **options: str) -> None:
     plain = load(name, exporter)
     explained = rc.rewrite(plain, **options)
     found = rc.verify(explained, plain, batches=(1, 2, 5), cells=cells)
     assert found.passed, found
     assert found.flat == 0, found
-    assert explained.ByteSize() - plain.ByteSize() <= max(plain.ByteSize() // 100, KILOBYTES_64)
+    assert explained.ByteSize() - plain.ByteSize() <= max(plain.ByteSize() // growth, KILOBYTES_64)
 
 
 @pytest.mark.parametrize(("name", "exporter"), QUICK)
@@ -47,4 +49,4 @@ def test_the_other_masks(name: str, exporter: str, mask: str) -> None:
 def test_a_target_in_the_middle(name: str) -> None:
     candidates = rc.inspect(load(name, "ts1")).candidates
     target = [candidate.node for candidate in candidates if candidate.cells == 14 * 14][-1]
-    check(name, "ts1", cells=6, normalize="none", target=target)
+    check(name, "ts1", cells=6, growth=IN_THE_MIDDLE, normalize="none", target=target)

@@ -28,12 +28,12 @@ VIEWS = {"Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Squeeze"
 
 def drop_weights(model: onnx.ModelProto) -> None:
     """Replace the values of every weight by the law to draw them from."""
-    readers = _readers(model)
+    readers, stored = _readers(model), {tensor.name for tensor in model.graph.initializer}
     for tensor in model.graph.initializer:
         if tensor.data_type != onnx.TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        law = _law(tensor, readers)
+        law = _law(tensor, readers, stored)
         if values.size == 1 or (law is None and values.size <= KEPT_SIZE) or _is_constant(values, law):
             continue
         tensor.doc_string = (law or Law("normal", float(values.mean()), float(values.std()))).to_json()
@@ -59,17 +59,20 @@ def _readers(model: onnx.ModelProto) -> Readers:
     return {name: (node, position) for node in model.graph.node for position, name in enumerate(node.input)}
 
 
-def _law(tensor: onnx.TensorProto, readers: Readers) -> Law | None:
+def _law(tensor: onnx.TensorProto, readers: Readers, stored: set[str]) -> Law | None:
     """The law of a weight's role, looked for behind what only reshapes it; None where the role is not known."""
     if tensor.name not in readers:
         return None
     node, position = readers[tensor.name]
-    if node.op_type not in VIEWS or position != 0:
-        return law_of(node, position, tensor)
-    while node.op_type in VIEWS and node.output[0] in readers:
+    reshaped = node.op_type in VIEWS and position == 0
+    while reshaped and node.op_type in VIEWS and node.output[0] in readers:
         node, position = readers[node.output[0]]
+    if node.op_type == "BatchNormalization" and not stored.issuperset(node.input[3:5]):
+        return None  # it standardises filters by statistics that are worked out, and its scale is their gain
     law = law_of(node, position, tensor)
-    return None if law is None or law.kind == "filters" else law  # a reshaped filter has its axes elsewhere
+    return (
+        None if law is None or (reshaped and law.kind == "filters") else law
+    )  # a reshaped filter has its axes elsewhere
 
 
 def _is_constant(values: NDArray[Any], law: Law | None) -> bool:
