@@ -41,7 +41,7 @@ class Spot:
     axes: Axes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Window:
     """Under mask n some cells differ from ``rest``, a map that no mask changes: only those are computed, in a flat list.
 

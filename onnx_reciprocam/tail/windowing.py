@@ -84,6 +84,7 @@ class Windower:
         self.branch, self.masks = branch, masks
         self.grid = (height, width) if isinstance(height, int) and isinstance(width, int) else None
         self._windows: dict[str, Window] = {}
+        self._stacked: dict[Window, Stacked] = {}
         self._expanded: dict[tuple[str, bytes], gs.Tensor] = {}
 
     # from and to the other terms ------------------------------------------------------------------------------------
@@ -117,6 +118,11 @@ class Windower:
 
     def stacked(self, window: Window, shape: StaticShape) -> Stacked:
         """One copy per mask: ``[B, N, ...]`` for channels first, else ``[N, *shape]``."""
+        if window not in self._stacked:
+            self._stacked[window] = self._multiplied_out(window, shape)
+        return self._stacked[window]
+
+    def _multiplied_out(self, window: Window, shape: StaticShape) -> Stacked:
         masks, cells = np.divmod(np.arange(window.pairs.masks * window.pairs.cells), window.pairs.cells)
         every = Pairs(masks, cells, window.pairs.masks, window.pairs.height, window.pairs.width)
         factors = [factor for axis in window.axes for factor in axis]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEAREST = 30e9
 """Multiply-adds per image above which a map is not computed here: minutes, and gigabytes."""
+KILOBYTES_64 = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Row:
         spread: Largest less smallest value of the raw map over the largest magnitude.
         extra: Multiply-adds of the maps over those of the plain model.
         widened: The operators that were multiplied out and how many of each.
+        grown: Bytes that the file grew by, over 64 KiB or a hundredth of the file, whichever is more.
     """
 
     cells: ClassVar[int] = 5
@@ -51,6 +53,7 @@ class Row:
     spread: float = float("nan")
     extra: float = float("nan")
     widened: str = ""
+    grown: float = 0.0
 
     def columns(self) -> tuple[str, ...]:
         """The cells of the Markdown table, in the order of ``table.COLUMNS``."""
@@ -69,6 +72,7 @@ def measure(network: str, exporter: str) -> Row:
     except Exception as error:  # noqa: BLE001 - a defect of the product is a finding, not the end of the table
         return Row(network, exporter, "wrong", f"crash: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
     row = _described(Row(network, exporter, "unjudged", "unjudged: too dear"), spliced)
+    row = replace(row, grown=(spliced.model.ByteSize() - plain.ByteSize()) / max(plain.ByteSize() // 100, KILOBYTES_64))
     return row if spliced.cost / spliced.batch > DEAREST else _judged(row, spliced.model, plain)
 
 

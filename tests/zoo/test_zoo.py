@@ -72,6 +72,7 @@ def test_no_wrong_map(name: str, exporter: str) -> None:
     row = measure(name, exporter)
     assert row.kind != "wrong", row.verdict
     assert row.kind != "exact" or row.spread > LEAST_SPREAD, row
+    assert row.grown <= 1, row
 
 
 def noise(seed: int, side: int) -> NDArray[np.float32]:
