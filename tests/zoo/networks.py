@@ -28,6 +28,8 @@ TWO_WAYS = (
     # torchvision
     "maxvit_t",
     "mnasnet1_0",
+    "resnet101",
+    "resnext101_32x8d",
     "resnext50_32x4d",
     "swin_t",
     "vgg16_bn",
