@@ -34,6 +34,10 @@ def verify(
         int | None,
         typer.Option(metavar="K", help="Compare only K random cells of raw maps (--normalize none).", min=1),
     ] = None,
+    optimised: Annotated[
+        bool,
+        typer.Option("--optimised", help="A tool has optimised the explained file since: compare what it computes."),
+    ] = False,
 ) -> None:
     """Compare an explained file with its original, and its maps with the naive explanation.
 
@@ -45,7 +49,7 @@ file. Exit code 1 if anything differs by more than rounding.
     sizes = _sizes(batches)
     pictures = _pictures(explained, images) if images else None
     with Console(stderr=True).status("Running the tail once per cell"):
-        found = check(explained, against, pictures, batches=sizes, cells=cells)
+        found = check(explained, against, pictures, batches=sizes, cells=cells, optimised=optimised)
     _show(found)
     if not found.passed:
         raise VerificationError("; ".join(f"{failure.name}: {failure.detail}" for failure in found.failures))

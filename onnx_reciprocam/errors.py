@@ -26,9 +26,17 @@ def runtime_reason(error: Exception) -> str:
 
 
 class ReciprocamError(Exception):
-    """Base of all of them."""
+    """Base of all of them; those that a model can cause have a code, listed in docs/refusals.md."""
 
     exit_code: ClassVar[int] = 2
+    code: ClassVar[str] = ""
+
+    def _message(self) -> str:
+        """What went wrong and what to do, without the code."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self._message()} [{self.code}]" if self.code else self._message()
 
 
 class OptionError(ReciprocamError, ValueError):
@@ -38,36 +46,42 @@ class OptionError(ReciprocamError, ValueError):
         super().__init__(option, value, allowed)
         self.option, self.value, self.allowed = option, value, allowed
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.option} does not take {self.value!r}; it takes {', '.join(self.allowed)}."
 
 
 class ModelFileError(ReciprocamError):
     """A model file cannot be read as ONNX."""
 
+    code = "RC101"
+
     def __init__(self, source: str, reason: str) -> None:
         super().__init__(source, reason)
         self.source, self.reason = source, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.source}: {self.reason}"
 
 
 class MetadataError(ModelFileError):
     """A rewritten file's metadata cannot be used."""
 
-    def __str__(self) -> str:
+    code = "RC102"
+
+    def _message(self) -> str:
         return f"{self.source}: its reciprocam metadata is unusable ({self.reason}). Rewrite the original model again."
 
 
 class NotRewrittenError(ReciprocamError):
     """A plain model stands where a rewritten one is needed."""
 
+    code = "RC103"
+
     def __init__(self, source: str) -> None:
         super().__init__(source)
         self.source = source
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return (
             f"{self.source} is a plain model, without saliency. First: onnx-reciprocam rewrite MODEL.onnx -o OUT.onnx"
         )
@@ -76,11 +90,13 @@ class NotRewrittenError(ReciprocamError):
 class AlreadyRewrittenError(ReciprocamError):
     """A rewritten file stands where a plain model is needed."""
 
+    code = "RC104"
+
     def __init__(self, source: str) -> None:
         super().__init__(source)
         self.source = source
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return (
             f"{self.source} is explained already. Get the original back: onnx-reciprocam strip OUT.onnx -o MODEL.onnx"
         )
@@ -89,11 +105,13 @@ class AlreadyRewrittenError(ReciprocamError):
 class NodeNotFoundError(ReciprocamError, LookupError):
     """The target is not in the graph."""
 
+    code = "RC120"
+
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(name, known)
         self.name, self.known = name, known
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         close = difflib.get_close_matches(self.name, self.known, n=3)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is close."
         return f"no node or tensor named {self.name!r} among {len(self.known)}; {hint} {INSPECT_HINT}"
@@ -102,11 +120,13 @@ class NodeNotFoundError(ReciprocamError, LookupError):
 class BypassedTargetError(ReciprocamError):
     """Part of the score does not go through the target."""
 
+    code = "RC121"
+
     def __init__(self, name: str, path: Sequence[str], nearest: Sequence[str]) -> None:
         super().__init__(name, path, nearest)
         self.name, self.path, self.nearest = name, path, nearest
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         shown = [*self.path[:2], "...", *self.path[-2:]] if len(self.path) > 5 else self.path
         nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
         return f"{self.name!r} is bypassed: the score also depends on the image through {' > '.join(shown)}. {nearest}"
@@ -115,11 +135,13 @@ class BypassedTargetError(ReciprocamError):
 class NoCellsError(ReciprocamError):
     """The target is no map of cells."""
 
+    code = "RC122"
+
     def __init__(self, name: str, shape: Sequence[int | str | None], nearest: Sequence[str] = ()) -> None:
         super().__init__(name, shape, nearest)
         self.name, self.shape, self.nearest = name, shape, nearest
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         shape = "x".join("?" if side is None else str(side) for side in self.shape) or "a scalar"
         nearest = f"Nearest targets: {', '.join(map(repr, self.nearest))}." if self.nearest else INSPECT_HINT
         return f"{self.name!r} ({shape}) is no feature map whose height and width are known and above 1x1. {nearest}"
@@ -128,11 +150,13 @@ class NoCellsError(ReciprocamError):
 class NoNormError(ReciprocamError):
     """``--vit-mask post-norm`` does not fit the target."""
 
+    code = "RC123"
+
     def __init__(self, target: str, reason: str, nearest: Sequence[str]) -> None:
         super().__init__(target, reason, nearest)
         self.target, self.reason, self.nearest = target, reason, nearest
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         fitting = f"Targets that it fits: {', '.join(map(repr, self.nearest))}"
         remedy = fitting if self.nearest else "It fits no target of this model: leave the option out"
         return f"--vit-mask post-norm does not fit {self.target!r}: {self.reason}. {remedy}."
@@ -141,44 +165,52 @@ class NoNormError(ReciprocamError):
 class NoTargetError(ReciprocamError):
     """No tensor of the network can be explained."""
 
+    code = "RC124"
+
     def __init__(self, output: str, reason: str) -> None:
         super().__init__(output, reason)
         self.output, self.reason = output, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"no target for output {self.output!r}: {self.reason}"
 
 
 class OutputError(ReciprocamError):
     """The network's output is not a vector of class scores."""
 
+    code = "RC125"
+
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
         self.name, self.reason = name, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"output {self.name!r}: {self.reason}"
 
 
 class UnsupportedModelError(ReciprocamError):
     """The model has something that cannot be explained correctly, so it is not explained at all."""
 
+    code = "RC110"
+
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what, remedy)
         self.what, self.remedy = what, remedy
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.what}. {self.remedy}"
 
 
 class ProbeError(ReciprocamError):
     """The model does not run, so its shapes stay unknown."""
 
+    code = "RC130"
+
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"the model does not run in onnxruntime, so its shapes stay unknown: {self.reason}"
 
 
@@ -189,7 +221,7 @@ class WriteError(ReciprocamError):
         super().__init__(path, reason)
         self.path, self.reason = path, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"cannot write {self.path}: {self.reason}"
 
 
@@ -200,7 +232,7 @@ class ImageError(ReciprocamError):
         super().__init__(source, reason)
         self.source, self.reason = source, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.source}: {self.reason}"
 
 
@@ -211,7 +243,7 @@ class InputError(ReciprocamError, ValueError):
         super().__init__(name, reason)
         self.name, self.reason = name, reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"input {self.name!r}: {self.reason}"
 
 
@@ -222,7 +254,7 @@ class ShapeMismatchError(ReciprocamError, ValueError):
         super().__init__(what, got, wanted)
         self.what, self.got, self.wanted = what, got, wanted
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"{self.what} has shape {tuple(self.got)}, wanted {tuple(self.wanted)}"
 
 
@@ -233,12 +265,14 @@ class MissingPackageError(ReciprocamError):
         super().__init__(package, extra)
         self.package, self.extra = package, extra
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"this needs {self.package}. Install it: pip install 'onnx-reciprocam[{self.extra}]'"
 
 
 class VerificationError(ReciprocamError):
     """An explained file differs from its original or from the naive explanation."""
+
+    code = "RC140"
 
     exit_code = 1
 
@@ -246,5 +280,5 @@ class VerificationError(ReciprocamError):
         super().__init__(reason)
         self.reason = reason
 
-    def __str__(self) -> str:
+    def _message(self) -> str:
         return f"verification failed: {self.reason}"

@@ -2,6 +2,7 @@
 
 from onnx_reciprocam.graph.branch import Branch, Size
 from onnx_reciprocam.graph.dominators import bypass, descendants, dominators, reads
+from onnx_reciprocam.graph.fused import taken_apart
 from onnx_reciprocam.graph.model import Model, ModelSource, load
 from onnx_reciprocam.graph.save import check_writable, save
 from onnx_reciprocam.graph.shapes import InputSpec, Shapes, input_specs, probe
@@ -22,4 +23,5 @@ __all__ = [
     "probe",
     "reads",
     "save",
+    "taken_apart",
 ]

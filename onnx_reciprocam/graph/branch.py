@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 
+from onnx_reciprocam.refusals import LocalFunctionError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,6 +22,13 @@ Size: TypeAlias = "int | gs.Tensor"
 """One length: known now, or an int64 tensor ``[1]`` at run time."""
 
 
+_CHOSEN_AS = {
+    **dict.fromkeys(("int8", "int16", "uint16"), np.int32),
+    **dict.fromkeys(("bool", "uint32", "uint64"), np.int64),
+    "bfloat16": np.float32,
+}
+
+
 class Branch:
     """A growing list of new nodes that read the model's tensors and never change them.
 
@@ -29,7 +38,7 @@ class Branch:
     """
 
     def __init__(self, model: Model, namespace: str = "reciprocam") -> None:
-        self.opset = model.opset
+        self.opset, self._file = model.opset, model
         self.namespace = free_name(namespace, {name.split("/")[0] for name in model.names()}) + "/"
         self.nodes: list[gs.Node] = []
         self._made: set[str] = set()
@@ -49,8 +58,22 @@ class Branch:
         if not tensor.name or tensor.name in self._made:
             return tensor
         if tensor.name not in self._read:
-            self._read[tensor.name] = gs.Variable(tensor.name)
+            for node in self._file.unwritten(tensor):
+                self._make_again(node)
+            self._read.setdefault(tensor.name, gs.Variable(tensor.name))
         return self._read[tensor.name]
+
+    def _make_again(self, node: gs.Node) -> None:
+        """A node that the file has only inside another."""
+        if any(output.name in self._read for output in node.outputs):
+            return
+        if any(True for _ in node.subgraphs()):
+            raise LocalFunctionError(
+                f"{node.op} inside a local function makes {node.outputs[0].name!r}, which the maps need",
+                "Inline the functions first: onnx.inliner.inline_local_functions(model)",
+            )
+        made = self.emit(node.op, node.inputs, outputs=len(node.outputs), domain=node.domain or "", **node.attrs)
+        self._read.update((output.name, new) for output, new in zip(node.outputs, made, strict=True) if output.name)
 
     def input(self, tensor: gs.Tensor) -> gs.Tensor:
         """A new input of the file, under a name of its own."""
@@ -162,9 +185,14 @@ class Branch:
         """Elementwise, bool."""
         return self.op("Equal", x, y)
 
-    def where(self, condition: gs.Tensor, x: gs.Tensor, y: gs.Tensor) -> gs.Variable:
-        """Elementwise choice."""
-        return self.op("Where", condition, x, y)
+    def where(
+        self, condition: gs.Tensor, x: gs.Tensor, y: gs.Tensor, dtype: np.dtype[np.generic] | None = None
+    ) -> gs.Variable:
+        """Elementwise choice; of a ``dtype`` that onnxruntime does not choose, in a wider one that holds it exactly."""
+        wide = None if dtype is None else _CHOSEN_AS.get(dtype.name)
+        if wide is None or dtype is None:
+            return self.op("Where", condition, x, y)
+        return self.cast(self.op("Where", condition, self.cast(x, wide), self.cast(y, wide)), dtype)
 
     # the finished piece ------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,12 @@ import numpy as np
 import onnx
 import onnx_graphsurgeon as gs
 from google.protobuf.message import DecodeError, EncodeError
-from onnx.external_data_helper import uses_external_data
 
-from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError, UnsupportedModelError
+from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError
+from onnx_reciprocam.graph.checked import check, external, location
+from onnx_reciprocam.graph.dequantised import STORED, stored
+from onnx_reciprocam.graph.view import inlined
+from onnx_reciprocam.refusals import OldOpsetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,26 +44,39 @@ class Model:
         name: What errors call it.
         folder: Where external data lies, or None.
         sha256: Of the file's bytes, then of the bytes of its external data files in the order of their names.
+        view: The same network as it is to be read (:mod:`~.view`); with its local functions inlined if None.
     """
 
-    def __init__(self, proto: onnx.ModelProto, name: str, folder: Path | None, sha256: str) -> None:
+    def __init__(
+        self, proto: onnx.ModelProto, name: str, folder: Path | None, sha256: str, view: onnx.ModelProto | None = None
+    ) -> None:
         self.proto, self.name, self.folder, self.sha256 = proto, name, folder, sha256
+        self._view = view
         opsets = {entry.domain or "ai.onnx": entry.version for entry in proto.opset_import}
         self.opset = opsets.get("ai.onnx", 0)
         if self.opset < MIN_OPSET:
-            raise UnsupportedModelError(
+            raise OldOpsetError(
                 f"{name} is written in opset {self.opset}, older than {MIN_OPSET}",
                 "Convert it: onnx.version_converter.convert_version(model, 17)",
             )
 
+    def viewed(self, view: onnx.ModelProto) -> Model:
+        """The same file, read as ``view``."""
+        return Model(self.proto, self.name, self.folder, self.sha256, view)
+
+    @cached_property
+    def view(self) -> onnx.ModelProto:
+        """The network as it is read; :attr:`proto` is what is written."""
+        return inlined(self.proto) if self._view is None else self._view
+
     @cached_property
     def graph(self) -> gs.Graph:
-        """The graph as graphsurgeon reads it. Read only."""
-        return gs.import_onnx(self.proto)
+        """The view as graphsurgeon reads it. Read only."""
+        return gs.import_onnx(self.view)
 
     @cached_property
     def tensors(self) -> dict[str, gs.Tensor]:
-        """Every tensor of the main graph by name."""
+        """Every tensor of the view's main graph by name."""
         tensors: dict[str, gs.Tensor] = {tensor.name: tensor for tensor in self.graph.inputs}
         for node in self.graph.nodes:
             tensors.update((tensor.name, tensor) for tensor in (*node.inputs, *node.outputs) if tensor.name)
@@ -73,28 +88,48 @@ class Model:
         Raises:
             NodeNotFoundError: Neither has this name.
         """
-        for node in self.graph.nodes:
+        for node in self.proto.graph.node:
             if node.name == name:
-                return node.outputs[0]
-        if name in self.tensors:
+                return self.tensors[next(filter(None, node.output))]
+        tensors = set(filter(self.is_written, self.tensors))
+        if name in tensors:
             return self.tensors[name]
-        nodes = [node.name for node in self.graph.nodes if node.name]
-        raise NodeNotFoundError(name, sorted({*nodes, *self.tensors} - {""}))
+        raise NodeNotFoundError(name, sorted({*tensors, *(node.name for node in self.proto.graph.node)} - {""}))
+
+    @cached_property
+    def _written_names(self) -> set[str]:
+        graph = self.proto.graph
+        sparse = (tensor.values for tensor in graph.sparse_initializer)
+        made = {name for node in graph.node for name in node.output}
+        return made.union(entry.name for entry in (*graph.input, *graph.initializer, *sparse))
+
+    def is_written(self, name: str) -> bool:
+        """Whether the file itself has a tensor of this name, not only the view."""
+        return self.view is self.proto or name in self._written_names
+
+    def unwritten(self, tensor: gs.Tensor) -> list[gs.Node]:
+        """The nodes that make a tensor that is not in the file of tensors that are, in the view's order."""
+        wanted, nodes = {tensor.name}, []
+        for node in [] if self.is_written(tensor.name) else reversed(self.graph.nodes):
+            if any(output.name in wanted and not self.is_written(output.name) for output in node.outputs):
+                nodes.append(node)
+                wanted.update(source.name for source in node.inputs)
+        return nodes[::-1]
 
     @cached_property
     def _initializers(self) -> dict[str, onnx.TensorProto]:
         return {tensor.name: tensor for tensor in self.proto.graph.initializer}
 
     def constant(self, tensor: gs.Tensor) -> NDArray[np.generic] | None:
-        """The value of a tensor that no input changes: an initializer, a Constant node, or an Identity of one."""
+        """The value of a tensor that no input changes: an initializer, a Constant node, or either stored in a smaller type."""
         if (proto := self._initializers.get(tensor.name)) is not None:
             overridable = any(tensor.name == entry.name for entry in self.proto.graph.input)
             return None if overridable and self.proto.ir_version > 3 else self._array(proto)
         if not tensor.inputs:
             return None
         node = tensor.inputs[0]
-        if node.op == "Identity":
-            return self.constant(node.inputs[0])
+        if node.op in STORED:
+            return stored(node, self.constant)
         if node.op != "Constant" or not node.attrs:
             return None
         kind, value = next(iter(node.attrs.items()))
@@ -108,12 +143,14 @@ class Model:
 
     @cached_property
     def written(self) -> dict[str, onnx.NodeProto]:
-        """The node of the file that makes a tensor, by the tensor's name."""
-        return {name: node for node in self.proto.graph.node for name in node.output if name}
+        """The node of the view that makes a tensor, by the tensor's name."""
+        return {name: node for node in self.view.graph.node for name in node.output if name}
 
     def names(self) -> Iterator[str]:
         """Every name that a new node or tensor could clash with, subgraphs included."""
         yield from _names(self.proto.graph)
+        if self.view is not self.proto:
+            yield from _names(self.view.graph)
 
     def appended(self, branch: onnx.GraphProto, metadata: dict[str, str]) -> onnx.ModelProto:
         """A copy with the branch's nodes, initializers, inputs and outputs after the model's own, and the metadata."""
@@ -152,7 +189,7 @@ def load(source: ModelSource) -> Model:
         name, folder = str(path), path.absolute().parent
         data = _read(path)
         proto = _parse(data, name)
-    _check(proto, None if folder is None else Path(name), name)
+    check(proto, None if folder is None else Path(name), name)
     if data is None:
         data = _serialised(proto)
     return Model(proto, name, folder, _digest(data, proto, folder))
@@ -188,55 +225,9 @@ def _serialised(proto: onnx.ModelProto) -> bytes:
         ) from None
 
 
-def _check(proto: onnx.ModelProto, path: Path | None, name: str) -> None:
-    for tensor in _external(proto):
-        _external_path(tensor, path.parent if path else None, name)
-    if (node := next(_nodes_with_external_values(proto.graph), None)) is not None:
-        raise UnsupportedModelError(
-            f"{name} keeps the value of {node.op_type} {node.name or node.output[0]!r} in an external file",
-            "Take it in, only initializers may be outside: onnx.save(onnx.load(MODEL), NEW)",
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            onnx.checker.check_model(str(path) if path else proto)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(name, f"fails onnx's checker: {reason[:200]}") from None
-
-
-def _external(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    return (tensor for tensor in proto.graph.initializer if uses_external_data(tensor))
-
-
-def _nodes_with_external_values(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from _nodes_with_external_values(subgraph)
-                if any(map(uses_external_data, subgraph.initializer)):
-                    yield node
-            if any(map(uses_external_data, (attribute.t, *attribute.tensors))):
-                yield node
-
-
-def location(tensor: onnx.TensorProto) -> str:
-    """The file, relative to the model's folder, that holds an external tensor; empty where none is named."""
-    return str(next((entry.value for entry in tensor.external_data if entry.key == "location"), ""))
-
-
-def _external_path(tensor: onnx.TensorProto, folder: Path | None, name: str) -> Path:
-    if folder is None:
-        raise ModelFileError(name, "keeps its weights in external files: pass the path of the .onnx file instead.")
-    path = folder / location(tensor)
-    if not path.is_file():
-        raise ModelFileError(name, f"its external data {str(path)!r} is missing: copy it beside the .onnx file.")
-    return path
-
-
 def _digest(data: bytes, proto: onnx.ModelProto, folder: Path | None) -> str:
     digest = hashlib.sha256(data)
-    for file in sorted({location(tensor) for tensor in _external(proto)}):
+    for file in sorted({location(tensor) for tensor in external(proto)}):
         with ((folder or Path()) / file).open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from onnx.external_data_helper import uses_external_data
 
 from onnx_reciprocam.errors import WriteError
-from onnx_reciprocam.graph.model import location
+from onnx_reciprocam.graph.checked import location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,6 +8,7 @@ of length that the declaration leaves open. A length that differs between two ru
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from onnx_reciprocam.errors import ProbeError, UnsupportedModelError, runtime_reason
+from onnx_reciprocam.errors import ProbeError, runtime_reason
 from onnx_reciprocam.graph.model import FOLDER_KEY
+from onnx_reciprocam.refusals import NoTensorError, UnknownOperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,10 +28,20 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 BATCH = 5
 """Fed where the batch is open: a length that networks rarely have, so that it is not mistaken for another."""
+UNKNOWN = re.compile("is not a registered function/op|No Op registered for|No opset import")
+"""What onnxruntime says of an operator that it does not know."""
 LARGE = 256
 """Numbers above which a constant is a weight, not a shape."""
 ZEROS = frozenset({onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE, onnx.TensorProto.INT8})
 """Types that large weights have."""
+_TENSOR_TYPES = {
+    f"tensor({spelled})": getattr(onnx.TensorProto, name)
+    for name, spelled in (("FLOAT", "float"), ("DOUBLE", "double"), ("FLOAT16", "float16"), ("BFLOAT16", "bfloat16"))
+} | {
+    f"tensor({name.lower()})": getattr(onnx.TensorProto, name)
+    for name in ("BOOL", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64")
+}
+"""Element types by the runtime's names of them."""
 FALLBACK_SIZES = ((224, 224), (256, 256), (299, 299), (384, 384), (48, 192), (512, 512), (64, 64), (32, 32))
 """Height and width tried where the file declares none."""
 
@@ -87,7 +99,7 @@ def input_specs(model: Model) -> list[InputSpec]:
         if entry.name in initializers:
             continue
         if not entry.type.HasField("tensor_type"):
-            raise UnsupportedModelError(
+            raise NoTensorError(
                 f"input {entry.name!r} is no tensor but a {entry.type.WhichOneof('value')}",
                 "Export it with tensors only.",
             )
@@ -107,8 +119,9 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
     Raises:
         ProbeError: No run succeeded.
     """
-    light = weightless(model.proto)
+    light = weightless(model.view)
     types = _types(light)
+    types |= _runtime_types(light, model, types)
     names, session = _shape_session(light, model, types)
     specs = input_specs(model)
     shapes, first = _first_run(session, specs, size)
@@ -131,6 +144,19 @@ def _types(light: onnx.ModelProto) -> dict[str, int]:
     return types | others | {tensor.name: tensor.data_type for tensor in inferred.initializer}
 
 
+def _runtime_types(light: onnx.ModelProto, model: Model, known: Mapping[str, int]) -> dict[str, int]:
+    """Of tensors that onnx's inference does not know, because the runtime's own operators make them."""
+    names = [name for node in light.graph.node for name in node.output if name and name not in known]
+    if not names:
+        return {}
+    asking = onnx.ModelProto()
+    asking.CopyFrom(light)
+    del asking.graph.output[:]
+    asking.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    kinds = {output.name: output.type for output in quiet_session(asking.SerializeToString(), model).get_outputs()}
+    return {name: _TENSOR_TYPES[kind] for name, kind in kinds.items() if kind in _TENSOR_TYPES}
+
+
 def weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The same network with zeros made at run time for its large weights: same shapes, a few kilobytes."""
     light = onnx.ModelProto(ir_version=max(proto.ir_version, 4))
@@ -145,9 +171,7 @@ def weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
         shape = onnx.helper.make_tensor(f"{tensor.name}/shape", onnx.TensorProto.INT64, [len(tensor.dims)], tensor.dims)
         light.graph.initializer.append(shape)
         zero = onnx.helper.make_tensor("zero", tensor.data_type, [1], [0])
-        light.graph.node.append(
-            onnx.helper.make_node("ConstantOfShape", [shape.name], [tensor.name], tensor.name, value=zero)
-        )
+        light.graph.node.append(onnx.helper.make_node("ConstantOfShape", [shape.name], [tensor.name], value=zero))
     light.graph.name = graph.name
     light.graph.node.extend(graph.node)
     light.graph.sparse_initializer.extend(graph.sparse_initializer)
@@ -183,7 +207,8 @@ def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
-        raise ProbeError(runtime_reason(error)) from None
+        reason = runtime_reason(error)
+        raise (UnknownOperatorError if UNKNOWN.search(reason) else ProbeError)(reason) from None
 
 
 def _first_run(

@@ -60,7 +60,9 @@ def _norm(network: Network, target: Target) -> gs.Tensor | None:
     readers = [node for node in outside if not _goes_around(node, name, made)]
     exits = {read for node in readers for read in reads(node) if read in {name, *made}}
     normalises = any(operator(node) in {*WHOLE, "ReduceMean"} for node in inside)
-    return network.model.tensors[exits.pop()] if normalises and len(exits) == 1 and exits <= made else None
+    if not normalises or len(exits) != 1 or not exits <= made or not all(map(network.model.is_written, exits)):
+        return None
+    return network.model.tensors[exits.pop()]
 
 
 def _region(network: Network, target: Target) -> list[gs.Node]:

@@ -11,7 +11,9 @@ from onnx_reciprocam.contract import Mask
 from onnx_reciprocam.errors import NoTargetError
 from onnx_reciprocam.graph import Branch, descendants
 from onnx_reciprocam.methods.reciprocam import masked
+from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.rewriter.quantised import check_mask, dequantised_from
 from onnx_reciprocam.rewriter.splice import open_walk
 from onnx_reciprocam.tail import Shared, Spot, axes_of, pick, total_cost
 
@@ -74,6 +76,7 @@ class Inspection:
         return asdict(self)
 
 
+@deeply()
 def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, int] | None = None) -> Inspection:
     """List the targets of a plain model.
 
@@ -107,16 +110,26 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
     return Inspection(scores.output.name, scores.classes, scores.logits.name, why, candidates)
 
 
-def automatic(network: Network) -> tuple[Target, str]:
+def automatic(network: Network, mask: Mask = Mask.PIXEL) -> tuple[Target, str]:
     """The last target on which the score still depends cell by cell, and a sentence that says so.
+
+    Of quantised values and the floats they stand for, that is the one in front; for a mask that weighs cells, the floats.
 
     Raises:
         NoTargetError: The score depends on no target cell by cell.
+        OptionError: No target can be masked so.
     """
-    for skipped, target in enumerate(reversed(network.targets)):
-        if not isinstance(_opened(network, target).term(network.scores.logits), Shared):
+    names = {target.tensor.name for target in network.targets}
+    copies = [
+        target for target in network.targets if (whole := dequantised_from(target.tensor)) and whole.name in names
+    ]
+    fitting = [t for t in network.targets if (t not in copies if mask is Mask.PIXEL else not t.whole)]
+    for skipped, target in enumerate(reversed(fitting)):
+        if not isinstance(_opened(network, target).only_asking().term(network.scores.logits), Shared):
             later = f"; {skipped} later ones no longer reach the score" if skipped else ""
             return target, f"the last feature map that all paths from the image to the score go through{later}"
+    for target in reversed(network.targets):
+        check_mask(target, mask)
     raise NoTargetError(network.scores.output.name, "it depends on no cell of any feature map.")
 
 
@@ -153,5 +166,6 @@ def _cost(network: Network, target: Target, later: Cost | None) -> Cost:
 def _opened(network: Network, target: Target) -> Walk:
     """A walk into a branch that is thrown away."""
     walk = open_walk(network, target, Branch(network.model))
-    walk.start(masked(walk, axes_of(target.layout, target.seen), Mask.PIXEL, network.dtype(target.tensor)))
+    axes = axes_of(target.layout, target.seen)
+    walk.start(masked(walk, axes, Mask.PIXEL, network.dtype(target.tensor), zero=target.zero))
     return walk

@@ -23,11 +23,15 @@ MAPS = ("b c h w", "b h w c")
 CHANNELS_FIRST = frozenset(
     {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization"}
     | {"LRN", "DepthToSpace", "SpaceToDepth", "BatchNormalization", "LpPool", "com.microsoft:FusedConv", "QLinearConv"}
+    | {"ConvInteger", "com.microsoft:QLinearAveragePool", "com.microsoft:QLinearGlobalAveragePool"}
 )
 """Operators that ONNX defines on ``b c h w``."""
 GRIDS = (("h", "w"), ("y", "x"))
 """Labels of the factors that patches are made of: cells of a map, or the image's own pixels."""
-PRODUCTS = frozenset({"MatMul", "Gemm"})
+PRODUCTS = frozenset(
+    {"MatMul", "Gemm", "QLinearMatMul", "MatMulInteger", "QGemm", "MatMulNBits", "DynamicQuantizeMatMul"}
+    | {"MatMulIntegerToFloat"}
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,7 @@ class _Follower:
     def _in_place(self, node: gs.Node, i: int, sources: Sequence[Axes], shape: Sequence[int]) -> Axes:
         """The axes after an operator that moves none of them."""
         axes = _relabelled(sources, shape)
-        if node.op == "Concat":
+        if node.op in {"Concat", "QLinearConcat"}:
             return self._joined(node, axes, shape)
         if node.op in {"Slice", "Split"}:
             return self._cut(node, i, sources[0], shape) or axes
@@ -115,7 +119,7 @@ class _Follower:
         """Patches with tokens before or after them; otherwise the axis that grows keeps its label."""
         axis = node.attrs["axis"] % len(shape)
         ahead, found = 0, []
-        for tensor in node.inputs:
+        for tensor in node.inputs if node.op == "Concat" else node.inputs[2::3]:
             size = (self._shapes.seen.get(tensor.name) or tuple(tensor.shape))[axis]
             if tensor.name in self._known and (patches := _patches(self._known[tensor.name], axis)) is not None:
                 found.append((ahead, size, patches))
@@ -157,8 +161,9 @@ def _relabelled(sources: Sequence[Axes], shape: Sequence[int]) -> Axes:
     return tuple(result)
 
 
-def _says(axis: Axis) -> tuple[bool, bool]:
-    return any(isinstance(factor, Patches) for factor in axis), any(factor.label for factor in axis)
+def _says(axis: Axis) -> tuple[bool, bool, bool]:
+    labels = [factor.label for factor in axis]
+    return any(isinstance(factor, Patches) for factor in axis), labels == [BATCH], any(labels)
 
 
 # tokens -------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 import onnx
 
 from onnx_reciprocam.contract import is_rewritten
-from onnx_reciprocam.errors import AlreadyRewrittenError, BypassedTargetError, NoCellsError, NoTargetError
-from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe
+from onnx_reciprocam.errors import (
+    AlreadyRewrittenError,
+    BypassedTargetError,
+    NoCellsError,
+    NoTargetError,
+)
+from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe, reads, taken_apart
+from onnx_reciprocam.refusals import BlockedChannelsError, LocalFunctionError
 from onnx_reciprocam.rewriter.layout import layouts
+from onnx_reciprocam.rewriter.quantised import rounded_at_once, zero_point
 from onnx_reciprocam.rewriter.score import Scores, find_scores
 from onnx_reciprocam.tail import multiply_adds
 
@@ -25,6 +32,8 @@ if TYPE_CHECKING:
     from onnx_reciprocam.rewriter.layout import Layout
 
 S = TypeVar("S")
+BLOCKED = "com.microsoft.nchwc"
+"""The domain of operators on maps whose channels lie in blocks."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Target:
         shape: Its lengths, None where dynamic.
         seen: Its lengths as probed.
         token_grid: Height and width in patches where they lie along one axis.
+        zero: What stands for zero in it.
+        whole: Whether it holds quantised values, whose zero is their zero point.
     """
 
     tensor: gs.Tensor
@@ -44,6 +55,8 @@ class Target:
     shape: tuple[int | None, ...]
     seen: tuple[int, ...]
     token_grid: tuple[int, int] | None = None
+    zero: int = 0
+    whole: bool = False
 
     @property
     def _grid_axes(self) -> tuple[int, int]:
@@ -118,18 +131,46 @@ class Network:
         """
         if not self._dominators:
             raise NoTargetError(self.scores.output.name, "it does not depend on the image.")
-        found = [self._target(name) for name in self._dominators if name in self._layouts]
-        targets = [target for target in found if target.cells > 1]
-        if not targets:
-            raise NoTargetError(
-                self.scores.output.name, "no feature map of more than one cell carries all that it knows of the image."
+        blocked = _before_blocks(self.model)
+        names = [name for name in self._dominators if name in self._layouts and name not in blocked]
+        found = [self._target(name) for name in names if self.model.is_written(name)]
+        targets = [target for target in found if target is not None and target.cells > 1]
+        if not targets and blocked:
+            raise BlockedChannelsError(
+                f"{self.model.name} was optimised for one kind of processor: its channels lie in blocks (NCHWc)",
+                "Optimise at level extended at most (ORT_ENABLE_EXTENDED), or rewrite the file as it was exported",
             )
+        if not targets and self.model.proto.functions and not all(map(self.model.is_written, names)):
+            raise LocalFunctionError(
+                f"every feature map of {self.model.name} lies inside a local function",
+                "Inline the functions first: onnx.inliner.inline_local_functions(model)",
+            )
+        if not targets:
+            raise NoTargetError(self.scores.output.name, self._why_none())
         return targets
 
-    def _target(self, name: str) -> Target:
-        layout = self._layouts[name]
-        tensor, static, seen = self.model.tensors[name], self.shapes.static(name), self.shapes.seen[name]
-        return Target(tensor, layout.text, static, seen, layout.grid)
+    def _target(self, name: str) -> Target | None:
+        """The tensor as a target, if zero means something in it and a runtime has to make it."""
+        layout, tensor = self._layouts[name], self.model.tensors[name]
+        static, seen = self.shapes.static(name), self.shapes.seen[name]
+        whole = self.dtype(tensor).kind in "biu"
+        zero = zero_point(self.model, tensor) if whole else 0
+        if zero is None or (not whole and self._rounded(tensor) is not None):
+            return None
+        return Target(tensor, layout.text, static, seen, layout.grid, zero, whole)
+
+    def _rounded(self, tensor: gs.Tensor) -> gs.Tensor | None:
+        """The quantised values that stand for a float: masked there, they are what the float is when masked."""
+        rounded = rounded_at_once(tensor)
+        return None if rounded is None or zero_point(self.model, rounded) is None else rounded
+
+    def _why_none(self) -> str:
+        """What the feature maps are that all paths go through."""
+        nodes = [self.model.tensors[name].inputs[0] for name in self._dominators if self.model.tensors[name].inputs]
+        axes = {len(self.shapes.seen[node.outputs[0].name]) - 2 for node in nodes if node.op == "Conv"} - {2}
+        if axes:
+            return f"its feature maps are {min(axes)}-D; only 2-D ones, over height and width, are masked."
+        return "no feature map of more than one cell carries all that it knows of the image."
 
     def find(self, name: str) -> Target:
         """The target that a node's or tensor's name means.
@@ -140,6 +181,7 @@ class Network:
             NoCellsError: It has no cells.
         """
         tensor = self.model.find(name)
+        tensor = self._rounded(tensor) or tensor
         known = {target.tensor.name: target for target in self.targets}
         if tensor.name in known:
             return known[tensor.name]
@@ -189,6 +231,15 @@ class Network:
         return onnx.helper.tensor_dtype_to_np_dtype(number)
 
 
+def _before_blocks(model: Model) -> set[str]:
+    """Tensors ahead of an operator whose channels lie in blocks: what it reads, cell by cell, is not where it seems."""
+    before: set[str] = set()
+    for node in reversed(model.graph.nodes):
+        if node.domain == BLOCKED or any(output.name in before for output in node.outputs):
+            before.update(reads(node))
+    return before
+
+
 def study(source: ModelSource, output: str | None = None, size: tuple[int, int] | None = None) -> Network:
     """Load a plain model and learn what a rewrite needs.
 
@@ -205,4 +256,8 @@ def study(source: ModelSource, output: str | None = None, size: tuple[int, int] 
     model = load(source)
     if is_rewritten({entry.key: entry.value for entry in model.proto.metadata_props}):
         raise AlreadyRewrittenError(model.name)
-    return Network(model, probe(model, size), output)
+    shapes = probe(model, size)
+    if (view := taken_apart(model.view, shapes, model.opset)) is not None:
+        model = model.viewed(view)
+        shapes = probe(model, size)
+    return Network(model, shapes, output)

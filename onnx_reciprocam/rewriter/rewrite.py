@@ -21,6 +21,7 @@ from onnx_reciprocam.contract import (
 )
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.graph import check_writable, load, save
+from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.rewriter.splice import splice
@@ -97,6 +98,7 @@ def rewrite(
     ).model
 
 
+@deeply()
 def rewrite_with(
     model: ModelSource,
     destination: str | os.PathLike[str] | None,
@@ -113,7 +115,7 @@ def rewrite_with(
     if labels and len(labels) != network.scores.classes:
         counts = f"{len(labels)} names for {network.scores.classes} classes"
         raise InputError("labels", f"{counts}; one name per class, in order.")
-    target = network.find(options.target) if options.target else automatic(network)[0]
+    target = network.find(options.target) if options.target else automatic(network, options.mask)[0]
     spliced = splice(network, target, options, preprocessing=preprocessing, labels=labels)
     if destination is not None:
         save(spliced.model, Path(destination), source_folder=network.model.folder, overwrite=overwrite)

@@ -13,7 +13,7 @@ from onnx_reciprocam.errors import OutputError
 from onnx_reciprocam.tail.registry import PASSING, REGROUPING, default_axis
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import onnx_graphsurgeon as gs
 
@@ -58,7 +58,8 @@ def find_scores(model: Model, shapes: Shapes, name: str | None, images: Sequence
     chosen = next((key for key, problem in problems.items() if problem is None), None)
     if chosen is None:
         first, reason = next(iter(problems.items()))
-        raise OutputError(first, f"{reason}; class scores [B, classes] are needed. Choose another with --output NAME.")
+        remedy = _remedy(model, problems) or "Choose another with --output NAME."
+        raise OutputError(first, f"{reason}; class scores [B, classes] are needed. {remedy}")
     output = outputs[chosen]
     squashed = _squashed(output, model.opset, shapes)
     classes = math.prod(shapes.seen[chosen][1:])
@@ -67,6 +68,18 @@ def find_scores(model: Model, shapes: Shapes, name: str | None, images: Sequence
     node = squashed.inputs[0]
     probabilities = None if node.op == "LogSoftmax" else squashed
     return Scores(output, node.inputs[0], probabilities, node.op.lower(), classes)
+
+
+def _remedy(model: Model, names: Iterable[str]) -> str:
+    """How to get at the scores behind labels and dictionaries."""
+    made = {name: tensor.inputs[0] for name in names if (tensor := model.tensors[name]).inputs}
+    for name, node in made.items():
+        if node.op == "ZipMap":
+            return f"{name!r} is a ZipMap, a dictionary per image: export with options={{'zipmap': False}}."
+        if node.op == "ArgMax":
+            source = node.inputs[0].name
+            return f"{name!r} is the label alone: make the scores {source!r}, from which ArgMax takes it, an output."
+    return ""
 
 
 def _problem(name: str, model: Model, shapes: Shapes, images: Sequence[InputSpec]) -> str | None:

@@ -24,9 +24,11 @@ from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
 from onnx_reciprocam.methods.reciprocam import class_scores, masked
 from onnx_reciprocam.methods.token_masks import masked_tokens
+from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
 from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
 from onnx_reciprocam.rewriter.maps import finish
+from onnx_reciprocam.rewriter.quantised import check_mask
 from onnx_reciprocam.rewriter.spliced import Spliced
 from onnx_reciprocam.tail import Walk, axes_of
 from onnx_reciprocam.tail.chunks import ChunkedBranch
@@ -54,6 +56,7 @@ def open_walk(network: Network, target: Target, branch: Branch, masks: range | N
     return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=copies, masks=masks)
 
 
+@deeply()
 def splice(
     network: Network,
     target: Target,
@@ -78,6 +81,7 @@ def splice(
         OptionError: More classes asked for than there are, an option that the opset cannot express, or too little memory.
         UnsupportedModelError: The tail has something that cannot be carried or cut, or the file's IR version no toggle.
     """
+    check_mask(target, options.mask)
     whole = splicer = _Splicer(network, target, options, naive=naive)
     if options.max_memory is not None and not naive:
         splicer = _limited(options.max_memory, whole)
@@ -131,7 +135,7 @@ class _Splicer:
     def _graph(self, *, naive: bool) -> onnx.GraphProto:
         """The finished branch with its public inputs and outputs."""
         for walk in self.walks:
-            walk.start(masked(walk, self._axes, self.options.mask, self._dtype, naive=naive))
+            walk.start(masked(walk, self._axes, self.options.mask, self._dtype, zero=self.target.zero, naive=naive))
             if self.norm is not None:
                 dtype = self.network.dtype(self.norm)
                 norm = masked_tokens(walk, self.norm, self._axes, self.options.mask, dtype, naive=naive)

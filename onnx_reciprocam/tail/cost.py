@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from onnx_reciprocam.tail.walk import Note
 
 CONVOLUTIONS = frozenset({"Conv", "FusedConv", "ConvInteger", "QLinearConv"})
-PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "MatMulInteger", "QLinearMatMul", "FusedGemm"})
+PRODUCTS = frozenset(
+    {
+        *("MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatMulInteger", "QLinearMatMul", "QGemm", "MatMulNBits"),
+        *("MatMulIntegerToFloat", "DynamicQuantizeMatMul"),
+    }
+)
 
 
 def multiply_adds(node: gs.Node, shape: Callable[[gs.Tensor], Shape]) -> int:

@@ -89,7 +89,7 @@ def _bytes(node: onnx.NodeProto, name: str, sizes: Mapping[str, int]) -> int:
 
 def _sizes(model: Model, shapes: Shapes, branch: onnx.GraphProto, batch: int) -> dict[str, int]:
     """Bytes by tensor, as far as shape inference tells."""
-    light = weightless(model.proto)
+    light = weightless(model.view)
     graph = light.graph
     for entry in graph.input:
         if entry.name in shapes.inputs:

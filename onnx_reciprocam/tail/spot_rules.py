@@ -53,7 +53,7 @@ def _passing(call: Call) -> Term | Misfit:
 
 
 @carries(SPOT, *ELEMENTWISE, *BIASED)
-def _elementwise(call: Call) -> Answer:
+def elementwise(call: Call) -> Answer:
     """Cell by cell: ``f(own)`` where the mask looks, ``f(rest)`` elsewhere."""
     axes = call.spots[0].axes
     if any(spot.axes != axes for spot in call.spots):

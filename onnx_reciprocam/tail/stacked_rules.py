@@ -85,10 +85,11 @@ def _rowwise(call: Call) -> Answer:
         return Misfit("what it adds differs between images")
     if call.node.op == "MaxPool" and len(call.node.outputs) != 1:
         return Misfit("it counts places over the whole batch")
-    return _on_rows(call)
+    return on_rows(call)
 
 
-def _on_rows(call: Call, **attrs: Any) -> list[Stacked]:
+def on_rows(call: Call, **attrs: Any) -> list[Stacked]:
+    """The node on one row per mask and image."""
     return call.stacked(call.replay_with(call.stacker.rows(call.stack(0)), **attrs), None)
 
 
@@ -106,7 +107,7 @@ def _resize(call: Call) -> Answer:
     by_size = len(call.node.inputs) > 3 and bool(call.node.inputs[3].name)
     if not call.only_first() or by_size or call.attr("axes"):
         return Misfit("it names the length of the batch")
-    return _on_rows(call)
+    return on_rows(call)
 
 
 @carries(STACKED, "QuantizeLinear", "DequantizeLinear")
@@ -271,7 +272,7 @@ def _matmul(call: Call) -> Answer:
         return Misfit("an operand is a vector")
     weights = isinstance(call.terms[1], Shared) and ranks[1] == 2
     if weights and call.stack(0).axis is None:
-        return _on_rows(call)
+        return on_rows(call)
     values: list[gs.Tensor] = []
     for i, (term, node_input) in enumerate(zip(call.terms, call.node.inputs, strict=True)):
         missing = range(1, 1 + max(ranks) - ranks[i])
@@ -287,4 +288,4 @@ def _gemm(call: Call) -> Answer:
         return Misfit("its weights depend on the mask")
     if len(call.terms) > 2 and len(call.shape(2)) == 2 and call.static(2)[0] != 1:
         return Misfit("its bias differs between images")
-    return _on_rows(call)
+    return on_rows(call)

@@ -68,11 +68,8 @@ class Stacker:
         return self.branch.reshape(value, [self.count, *(-1 if size is None else size for size in shape)])
 
     def _chosen(self, mask: gs.Tensor, own: gs.Tensor, rest: NDArray[np.generic]) -> gs.Tensor:
-        """``Where(mask, own, rest)``; whole numbers and truth values as int64: onnxruntime chooses no narrower ones."""
-        if rest.dtype.kind not in "biu":
-            return self.branch.where(mask, own, self.branch.constant(rest, rest.dtype, hint="rest"))
-        resting = self.branch.constant(rest, np.int64, hint="rest")
-        return self.branch.cast(self.branch.where(mask, self.branch.cast(own, np.int64), resting), rest.dtype)
+        """``Where(mask, own, rest)``."""
+        return self.branch.where(mask, own, self.branch.constant(rest, rest.dtype, hint="rest"), rest.dtype)
 
     def selector(self, axes: Axes) -> gs.Tensor:
         """The pixel masks, bool ``[N, *axes]`` with length 1 on every axis without cells."""

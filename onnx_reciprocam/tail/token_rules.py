@@ -37,7 +37,7 @@ def _passing(call: Call) -> Term | Misfit:
 
 
 @carries(TOKENS, *ELEMENTWISE, *BIASED)
-def _elementwise(call: Call) -> Answer:
+def elementwise(call: Call) -> Answer:
     """Token by token, if what is added or multiplied is the same for all of them."""
     terms = terms_of(call)
     if isinstance(terms, Misfit):

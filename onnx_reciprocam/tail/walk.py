@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from onnx_reciprocam.errors import UnsupportedModelError
 from onnx_reciprocam.graph import descendants, reads
+from onnx_reciprocam.refusals import NoTensorError, RandomError, SubgraphError
 from onnx_reciprocam.tail import (  # noqa: F401 - they fill the tables
     pool_rules,
+    quantised_rules,
     spot_rules,
     stacked_rules,
     token_fused,
@@ -28,6 +29,7 @@ from onnx_reciprocam.tail import (  # noqa: F401 - they fill the tables
 from onnx_reciprocam.tail.call import Call
 from onnx_reciprocam.tail.cost import multiply_adds
 from onnx_reciprocam.tail.per_cell import per_cell
+from onnx_reciprocam.tail.quantisation import EXACT, HELD, rounded
 from onnx_reciprocam.tail.registry import SPOT, STACKED, TOKENS, WINDOW, operator
 from onnx_reciprocam.tail.stacking import Stacker
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked, Tokens, Window
@@ -49,6 +51,12 @@ TABLES: tuple[tuple[Mapping[str, Rule], frozenset[type]], ...] = (
     (STACKED, frozenset({Spot, Tokens, Window, Stacked})),
 )
 """The tables of rules, narrow to wide, each with the kinds of term that its rules take beside ``Shared``."""
+
+
+RANDOM = frozenset(
+    {"RandomNormalLike", "RandomUniformLike", "RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"}
+)
+"""Operators that answer otherwise in every run."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +110,15 @@ class Walk:
         self.reordered: dict[str, int] = {}
         self.spent: dict[str, int] = {}
         self._behind = descendants(model.graph.nodes, [target.name])
+        self._rounded = rounded(model.graph.nodes)
+        self.only_asks = False
         self._terms: dict[str, Term] = {}
         self._given = {target.name}
+
+    def only_asking(self) -> Walk:
+        """The same, asked what depends on which cells: sums may be made in any order, and the nodes are thrown away."""
+        self._rounded, self.only_asks = set(), True
+        return self
 
     def start(self, term: Term, tensor: gs.Tensor | None = None) -> None:
         """Say what the target is under the masks, or another ``tensor`` that is masked behind it."""
@@ -119,11 +134,15 @@ class Walk:
         """Whether ``tensor`` is computed from the target's values."""
         return tensor.name in self._behind
 
+    def is_rounded(self, tensor: gs.Tensor) -> bool:
+        """Whether ``tensor``, or what is made of it, is rounded to whole numbers before it reaches an output."""
+        return tensor.name in self._rounded
+
     def term(self, tensor: gs.Tensor) -> Term:
         """The term of ``tensor``.
 
         Raises:
-            UnsupportedModelError: A node on the way reads the masks inside a subgraph.
+            UnsupportedModelError: A node on the way reads the masks inside a subgraph, or is refused by its kind.
         """
         if not self.depends(tensor):
             return Shared(tensor)
@@ -142,27 +161,51 @@ class Walk:
         return nodes[::-1]
 
     def _carry(self, node: gs.Node) -> None:
-        inside = set(reads(node)) - {tensor.name for tensor in node.inputs}
-        if inside & self._behind:
-            raise UnsupportedModelError(
-                f"{node.op} {name_of(node)!r} reads the masked features inside a subgraph",
-                "Choose a target behind it, or export the model without control flow.",
-            )
+        self._refuse(node)
         call = Call(self, node, [self.term(tensor) if tensor.name else None for tensor in node.inputs])
         kinds = {type(term) for term in call.terms if term is not None} - {Shared}
+        named = [tensor for tensor in node.outputs if tensor.name]
+        whole = len(named) == len(node.outputs)
         reasons, results, copies = list[str](), _untouched(node, kinds), 1
+        held = operator(node) not in EXACT and any(map(self.is_rounded, node.outputs))
         for table, takes in TABLES:
-            if results is None and kinds <= takes and (table is STACKED or kinds != {Stacked}):
+            if results is None and kinds <= takes and (table is STACKED or (whole and kinds != {Stacked})):
                 copies = self.copies if table is STACKED else 1
-                reason, results = _try(table, call)
+                reason, results = (HELD, None) if held and table is not STACKED else _try(table, call)
                 reasons += [reason] if table is not TOKENS or Tokens in kinds else []
         kind = type(results[0]).__name__ if results else "per cell"
         widened = reasons[0] if results is None or copies > 1 else ""
         results = results or per_cell(call)
-        self._terms.update((tensor.name, term) for tensor, term in zip(node.outputs, results, strict=False))
+        self._terms.update((tensor.name, term) for tensor, term in zip(named, results, strict=True))
         spent = self.spent.get(node.outputs[0].name, self.multiply_adds(node) * copies if kinds else 0)
         reordered = self.reordered.get(node.outputs[0].name, 0)
         self.notes.append(Note(name_of(node), node.op, kind, spent, widened, reordered))
+
+    def _refuse(self, node: gs.Node) -> None:
+        """Raise for what no copy per mask would get right either."""
+        captured = reads(node)[sum(bool(tensor.name) for tensor in node.inputs) :]
+        if not self._behind.isdisjoint(captured):
+            raise SubgraphError(
+                f"{node.op} {name_of(node)!r} reads the masked features inside a subgraph",
+                "Choose a target behind it, or export the model without control flow.",
+            )
+        if node.op in RANDOM or (node.op == "Dropout" and self._drops(node)):
+            raise RandomError(
+                f"{node.op} {name_of(node)!r} draws random numbers behind the target, so that masks cannot be compared",
+                "Export the model for inference, or choose a target behind it.",
+            )
+        if any(self.shapes.types.get(tensor.name) == 0 for tensor in node.outputs if tensor.name):
+            raise NoTensorError(
+                f"{node.op} {name_of(node)!r} makes of the masked features what is no tensor (a sequence, a map, an optional)",
+                "Choose a target behind it, or export the model without it.",
+            )
+
+    def _drops(self, node: gs.Node) -> bool:
+        """Whether a Dropout is still in training, or may be."""
+        if len(node.inputs) < 3 or not node.inputs[2].name:
+            return False
+        training = self.model.constant(node.inputs[2])
+        return training is None or bool(training)
 
     def charge(self, node: gs.Node, term: str, multiply_adds: int) -> None:
         """Note what a piece of ``node`` cost that was emitted later, when somebody read it."""
@@ -186,7 +229,7 @@ class Walk:
 
 def _untouched(node: gs.Node, kinds: set[type]) -> Sequence[Term] | None:
     """What a node makes of inputs that no mask changes any more: what it makes in the original."""
-    return None if kinds else [Shared(tensor) for tensor in node.outputs]
+    return None if kinds else [Shared(tensor) for tensor in node.outputs if tensor.name]
 
 
 def _try(table: Mapping[str, Rule], call: Call) -> tuple[str, Sequence[Term] | None]:

@@ -23,15 +23,15 @@ def check_norm(original: Model, contract: Contract) -> list[Check]:
     if not contract.norm:
         return []
     norm, target, score = contract.norm, contract.target, contract.outputs["score"]
-    made = {node.op_type for node in between(original.proto, target, norm)}
-    around = {node.op_type for node in past(original.proto, target, norm, score)}
+    made = {node.op_type for node in between(original.unfused, target, norm)}
+    around = {node.op_type for node in past(original.unfused, target, norm, score)}
     detail = f"{norm!r}, made of {target!r} by {', '.join(sorted(made))}; past it goes {', '.join(sorted(around)) or 'nothing'}"
     return [Check("norm", bool(made) and made <= _NORMS and around <= {"Add"}, detail)]
 
 
 def check_activation(original: Model, contract: Contract) -> Check:
     """Whether the metadata says rightly what made the explained output."""
-    node = trailing_activation(original.proto.graph, contract.outputs["score"])
+    node = trailing_activation(original.unfused.graph, contract.outputs["score"])
     found = node.op_type.lower() if node is not None else "none"
     if found != contract.activation:
         return Check("activation", False, f"the metadata says {contract.activation!r}, the original has {found!r}")

@@ -18,6 +18,9 @@ FLOAT_TYPES = {
     "tensor(float)": TensorProto.FLOAT,
     "tensor(double)": TensorProto.DOUBLE,
 }
+WHOLE_TYPES = {f"tensor({name.lower()})": getattr(TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16")}
+"""Types of quantised values."""
+MASKED_TYPES = FLOAT_TYPES | WHOLE_TYPES
 
 _TRANSPARENT = {"Identity", "Cast", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"}
 _ACTIVATIONS = {"Softmax", "LogSoftmax", "Sigmoid"}
@@ -50,17 +53,17 @@ def tail(model: onnx.ModelProto, kinds: Mapping[str, str], score: str) -> tuple[
         score: What to compute.
 
     Raises:
-        UnsupportedModelError: A fed tensor holds no floats, so that zero masks nothing.
+        UnsupportedModelError: A fed tensor holds neither floats nor quantised values, so that zero masks nothing.
         VerificationError: The score depends on none of them.
     """
     for name, kind in kinds.items():
-        if kind not in FLOAT_TYPES:
-            remedy = "Only float tensors can be masked with zeros: rewrite the original at one."
+        if kind not in MASKED_TYPES:
+            remedy = "Only floats and quantised values can be masked: rewrite the original at such a tensor."
             raise UnsupportedModelError(f"the target {name!r} holds {kind}", remedy)
     part = _extract(model, [score], kinds)
     if not any(name in references(node) for node in part.graph.node for name in kinds):
         raise VerificationError(f"{score!r} does not depend on the target {' and '.join(map(repr, kinds))}")
-    fed = [_feed(part, name, FLOAT_TYPES[kind]) for name, kind in kinds.items()]
+    fed = [_feed(part, name, MASKED_TYPES[kind]) for name, kind in kinds.items()]
     part.graph.output.append(onnx.ValueInfoProto(name=score))
     return part, fed
 
@@ -132,7 +135,8 @@ def _extract(model: onnx.ModelProto, outputs: Sequence[str], fed: Collection[str
     seen.difference_update(fed)
     part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, functions=model.functions)
     part.graph.name = model.graph.name
-    part.graph.node.extend(_without_output(model.graph.node[index], fed) for index in sorted(kept))
+    for index in sorted(kept):
+        part.graph.node.extend(_from_sum(_without_output(model.graph.node[index], fed), model.graph.node[index], fed))
     part.graph.input.extend(value for value in model.graph.input if value.name in seen)
     part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in seen)
     sparse = (tensor for tensor in model.graph.sparse_initializer if tensor.values.name in seen)
@@ -146,3 +150,13 @@ def _without_output(node: onnx.NodeProto, fed: Collection[str]) -> onnx.NodeProt
     copy.CopyFrom(node)
     copy.output[:] = [f"{name}/unmasked" if name in fed else name for name in node.output]
     return copy
+
+
+def _from_sum(node: onnx.NodeProto, original: onnx.NodeProto, fed: Collection[str]) -> list[onnx.NodeProto]:
+    """``node``; a norm that adds its operands itself, if their sum is ``fed``, normalises what is fed plus zero."""
+    bias = {"SkipLayerNormalization": 4, "SkipSimplifiedLayerNormalization": 3}.get(node.op_type)
+    if bias is None or len(original.output) < 4 or (total := original.output[3]) not in fed:
+        return [node]
+    zero = f"{total}/zero"
+    node.input[:] = [total, zero, *node.input[2:bias]]
+    return [helper.make_node("Sub", [total, total], [zero]), node]

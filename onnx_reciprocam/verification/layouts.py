@@ -80,13 +80,14 @@ class Layout:
         return np.ascontiguousarray(cells.transpose(np.argsort(self.order)))
 
 
-def masked_copy(features: NDArray[Any], mask: str, cell: int) -> NDArray[Any]:
+def masked_copy(features: NDArray[Any], mask: str, cell: int, zero: int = 0) -> NDArray[Any]:
     """The features under the mask of one cell.
 
     Args:
         features: ``[B, C, H, W]``.
         mask: ``pixel``, ``gaussian`` or ``replicated``.
         cell: Row by row from the top left, in [0, H*W).
+        zero: What stands for zero: of quantised values, which ``pixel`` alone can mask, their zero point.
 
     Returns:
         ``[B, C, H, W]``, zero where the mask is.
@@ -96,7 +97,7 @@ def masked_copy(features: NDArray[Any], mask: str, cell: int) -> NDArray[Any]:
     """
     height, width = features.shape[2:]
     row, column = divmod(cell, width)
-    masked = np.zeros_like(features)
+    masked = np.full_like(features, zero)
     if mask == "pixel":
         masked[:, :, row, column] = features[:, :, row, column]
         return masked

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from onnx_reciprocam.errors import ModelFileError, runtime_reason
+from onnx_reciprocam.verification.unfused import unfused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +64,11 @@ class Model:
     def folder(self) -> Path | None:
         """Where its external data lies."""
         return None if self.file is None else self.file.parent
+
+    @cached_property
+    def unfused(self) -> onnx.ModelProto:
+        """The model with its end in the open, see :func:`~.unfused.unfused`."""
+        return unfused(self.proto)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from onnx_reciprocam.errors import NodeNotFoundError, OutputError
 from onnx_reciprocam.verification import cut
 from onnx_reciprocam.verification.layouts import Layout, masked_copy
 from onnx_reciprocam.verification.loading import Model
+from onnx_reciprocam.verification.zero_point import zero_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,6 +66,8 @@ class Cut:
             part, self._output = cut.head(original.proto, tensor, self.kind)
             self._head = runtime.open(_part_of(original, part, "head"))
 
+        self.zero = zero_point(original.proto.graph, tensor) if self.kind in cut.WHOLE_TYPES else 0
+
     def features(self, feeds: Feeds) -> NDArray[Any]:
         """Its values on these inputs, in its own layout."""
         features: NDArray[Any] = self._head.run(feeds)[self._output]
@@ -88,9 +91,9 @@ class Naive:
         self._cuts = [Cut(original, name, runtime) for name in (contract.target, contract.norm) if name]
         self._layout = Layout.parse(contract.layout, contract.grid)
         self._score, self._add_softmax = cut.score_tensor(
-            original.proto.graph, contract.outputs["score"], contract.score
+            original.unfused.graph, contract.outputs["score"], contract.score
         )
-        part, self._fed = cut.tail(original.proto, {each.tensor: each.kind for each in self._cuts}, self._score)
+        part, self._fed = cut.tail(original.unfused, {each.tensor: each.kind for each in self._cuts}, self._score)
         self._tail = runtime.open(_part_of(original, part, "tail"))
 
     def features(self, feeds: Feeds) -> NDArray[Any]:
@@ -117,7 +120,9 @@ class Naive:
         scores = np.empty((*classes.shape, len(cells)))
         peak = np.zeros(len(classes))
         for position, cell in enumerate(cells):
-            masked = [self._masked(whole, int(cell)) for whole in unmasked]
+            masked = [
+                self._masked(whole, int(cell), part.zero) for whole, part in zip(unmasked, self._cuts, strict=True)
+            ]
             raw = self._tail.run({**feeds, **dict(zip(self._fed, masked, strict=True))})[self._score]
             every = self._finished(by_class(raw, len(classes), self._score))
             scores[..., position] = np.take_along_axis(every, classes, axis=1)
@@ -126,9 +131,9 @@ class Naive:
             scores, cells, self.grid(features), peak, max(_EPSILON.get(each.kind, 0.0) for each in self._cuts)
         )
 
-    def _masked(self, whole: NDArray[Any], cell: int) -> NDArray[Any]:
+    def _masked(self, whole: NDArray[Any], cell: int, zero: int) -> NDArray[Any]:
         """A tensor of the target's layout under the mask of one cell."""
-        return self._layout.features(masked_copy(self._layout.cells(whole), self._contract.mask, cell), whole)
+        return self._layout.features(masked_copy(self._layout.cells(whole), self._contract.mask, cell, zero), whole)
 
     def _finished(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._add_softmax:

@@ -47,6 +47,7 @@ class Trial:
         naive: The original cut at the target; None where that failed.
         cells: How many cells to compare, None for all.
         rng: Chooses cells and class ids.
+        rounding: Whether predictions may differ by it even where nothing is optimised.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Trial:
         *,
         cells: int | None,
         rng: np.random.Generator,
+        rounding: bool = False,
     ) -> None:
         self._contract, self._plain, self._explained = contract, plain, explained
-        self._naive, self._cells, self._rng = naive, cells, rng
+        self._naive, self._cells, self._rng, self._rounding = naive, cells, rng, rounding
         self._choice = ClassChoice.parse(contract.classes)
         self.checks: list[Check] = []
         self.comparisons: list[Comparison] = []
@@ -94,7 +96,9 @@ class Trial:
         names = list(self._plain.fast.outputs)
         self.checks += [
             check_predictions(f"predictions, {label}", got, fast, names, rounding=True),
-            check_predictions(f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=False),
+            check_predictions(
+                f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=self._rounding
+            ),
         ]
         self._check_toggle(label, {**feeds, **asked}, got, names)
         if (chosen := self._chosen(label, got, asked, by_class(got[score], batch, score))) is not None:
@@ -128,7 +132,7 @@ class Trial:
             detail = f"switched off, {full[0]!r} still has shape {off[full[0]].shape}"
             self.checks.append(Check(f"toggle, {label}", False, detail))
         else:
-            self.checks.append(check_predictions(f"toggle, {label}", off, got, names, rounding=False))
+            self.checks.append(check_predictions(f"toggle, {label}", off, got, names, rounding=self._rounding))
 
     def _chosen(
         self, label: str, got: Mapping[str, Any], asked: Feeds, scores: NDArray[np.float64]

@@ -50,7 +50,7 @@ def test_what_lies_on_a_branch_is_bypassed(target: str) -> None:
     assert error.nearest == ["stem", "add"]
     assert str(error) == (
         f"{target!r} is bypassed: the score also depends on the image through stem.out > add.out. "
-        "Nearest targets: 'stem', 'add'."
+        "Nearest targets: 'stem', 'add'. [RC121]"
     )
 
 
@@ -104,6 +104,19 @@ def test_a_second_way_from_the_image_to_the_score_leaves_no_target() -> None:
         rc.rewrite(model)
     with pytest.raises((NoTargetError, BypassedTargetError), match="scores"):
         rc.rewrite(model, target="conv")
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_sound_and_video_have_no_target(rank: int) -> None:
+    nodes = [
+        helper.make_node("Conv", ["signal", "w"], ["map"], "conv"),
+        helper.make_node("GlobalAveragePool", ["map"], ["pooled"], "pool"),
+        helper.make_node("Flatten", ["pooled"], ["scores"], "flatten"),
+    ]
+    weights = {"w": np.ones((4, 2, *[3] * rank), np.float32)}
+    model = assemble(nodes, weights, {"signal": ["b", 2, *[6] * rank]}, {"scores": ["b", 4]})
+    with pytest.raises(NoTargetError, match=f"its feature maps are {rank}-D; only 2-D ones, over height and width"):
+        rc.rewrite(model)
 
 
 def test_a_score_without_an_image_has_no_target() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from case import STACKED, WINDOW, Case, looped, widened
-from elementwise_cases import real, small
+from elementwise_cases import real
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
@@ -158,28 +158,11 @@ def resize_to(tail: Tail, _data: DataObject) -> str:
     return tail.tested("Resize", real(tail), "", "", sizes, mode="linear")
 
 
-def quantize(tail: Tail, data: DataObject) -> str:
-    if tail.opset < 13 or data.draw(st.booleans(), "per tensor"):
-        return tail.tested("QuantizeLinear", real(tail), np.float32(0.1), np.uint8(100))
-    scales = np.abs(tail.normal(tail.channels)) + np.float32(0.1)
-    axis = data.draw(st.sampled_from([1, -3]), "axis")
-    return tail.tested("QuantizeLinear", real(tail), scales, np.full(tail.channels, 100, np.uint8), axis=axis)
-
-
-def dequantize(tail: Tail, data: DataObject) -> str:
-    x = small(tail)
-    if tail.opset < 13 or data.draw(st.booleans(), "per tensor"):
-        return tail.tested("DequantizeLinear", x, np.float32(0.1), np.uint8(100))
-    scales = np.abs(tail.normal(tail.channels)) + np.float32(0.1)
-    return tail.tested("DequantizeLinear", x, scales, np.full(tail.channels, 100, np.uint8), axis=1)
-
-
 def no_rule(op: str) -> Any:
     return widened(f"no rule for {op}")
 
 
 LAID = widened("it lays cells and channels along one axis")
-QDQ = (10, 13, 21)
 CASES = [
     Case("Identity", identity),
     Case("Dropout", dropout),
@@ -246,6 +229,4 @@ CASES = [
         note="to a size",
         batch=("one", "three"),
     ),
-    Case("QuantizeLinear", quantize, spot=no_rule("QuantizeLinear"), opsets=QDQ),
-    Case("DequantizeLinear", dequantize, spot=no_rule("DequantizeLinear"), opsets=QDQ),
 ]

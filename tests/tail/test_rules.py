@@ -9,6 +9,7 @@ import cell_cases
 import elementwise_cases
 import pooling_cases
 import pytest
+import quantised_cases
 import shape_cases
 from bare_tail import Tail
 from carried import assert_same, carry, naive, start_masked, start_stacked
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from case import Case, Outcome
     from hypothesis.strategies import DataObject
 
-CASES: list[Case] = [*elementwise_cases.CASES, *cell_cases.CASES, *shape_cases.CASES, *pooling_cases.CASES]
+MODULES = (elementwise_cases, cell_cases, shape_cases, pooling_cases, quantised_cases)
+CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 BATCHES = {"one": (1, ""), "three": (3, ""), "any": (3, "b")}
 VERSIONED = [
     pytest.param(case, opset, id=f"{case}-{opset}")
@@ -99,5 +101,6 @@ def test_stacked_rule_equals_running_every_masked_copy(case: Case, opset: int | 
 
 def test_every_rule_has_a_case() -> None:
     assert {case.op for case in CASES if case.spot.ruled and case.spot.term != "Window"} == set(SPOT)
-    assert {case.op for case in CASES if case.windowed.ruled} == set(WINDOW)
+    behind_copies = {"com.microsoft:QGemm"}  # a Flatten that no window passes stands in front of it
+    assert {case.op for case in CASES if case.windowed.ruled} - behind_copies == set(WINDOW)
     assert {case.op for case in CASES if case.stacked.ruled} == set(STACKED)

@@ -6,10 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import quantised_token_cases
+import token_cases
 from case import NEWEST
 from hypothesis import given
 from hypothesis import strategies as st
-from token_cases import CASES, class_token, one_block, three_blocks
+from token_cases import class_token, one_block, three_blocks
 from token_tail import TokenTail, assert_exact, carry_tokens, naive_tokens
 
 from onnx_reciprocam.tail.registry import TOKENS
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DataObject
     from token_cases import TokenCase
 
+CASES: list[TokenCase] = [*token_cases.CASES, *quantised_token_cases.CASES]
 SIDES = st.tuples(st.integers(1, 3), st.integers(1, 3)).filter(lambda grid: grid != (1, 1))
 
 

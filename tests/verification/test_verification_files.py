@@ -122,7 +122,9 @@ def test_what_has_no_oracle(entries: dict[str, str], reason: str) -> None:
 
 def test_a_target_of_integers() -> None:
     plain = Plain(kind=onnx.TensorProto.INT32)
-    with pytest.raises(UnsupportedModelError, match=r"'features' holds tensor\(int32\).*Only float tensors"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"'features' holds tensor\(int32\).*Only floats and quantised values"
+    ):
         verify(Explained(plain).build(), plain.build())
 
 

@@ -1,0 +1,73 @@
+"""Targets of quantised networks: what stands for zero in whole numbers, and which tensors a runtime never makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onnx_reciprocam.contract import Mask
+from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.tail.registry import PASSING, REGROUPING, operator
+
+if TYPE_CHECKING:
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.graph import Model
+    from onnx_reciprocam.rewriter.network import Target
+
+ZERO_POINTS = {
+    "QuantizeLinear": 2,
+    "QLinearConv": 7,
+    "QLinearMatMul": 7,
+    "com.microsoft:QLinearAdd": 7,
+    "com.microsoft:QLinearMul": 7,
+    "com.microsoft:QGemm": 8,
+    "com.microsoft:QLinearConcat": 1,
+    **{
+        f"com.microsoft:QLinear{kind}": 4
+        for kind in ("GlobalAveragePool", "AveragePool", "Sigmoid", "LeakyRelu", "Softmax", "ReduceMean")
+    },
+}
+"""Which input of an operator is the zero point of what it makes."""
+HANDING_ON = frozenset({*PASSING, *REGROUPING, "Transpose", "MaxPool", "Slice", "Split", "Pad"})
+"""Operators that keep the zero point of their first input."""
+
+
+def zero_point(model: Model, tensor: gs.Tensor) -> int | None:
+    """What stands for zero in quantised values; None where that is no one constant."""
+    while tensor.inputs:
+        node = tensor.inputs[0]
+        place = ZERO_POINTS.get(operator(node))
+        if place is not None:
+            if place >= len(node.inputs) or not node.inputs[place].name:
+                return 0
+            values = model.constant(node.inputs[place])
+            return int(values.item()) if values is not None and values.size == 1 else None
+        if node.op not in HANDING_ON:
+            return None
+        tensor = node.inputs[0]
+    return None
+
+
+def rounded_at_once(tensor: gs.Tensor) -> gs.Tensor | None:
+    """The whole numbers that a float becomes, where they alone are read: then a runtime need not make the float."""
+    readers = tensor.outputs
+    if len(readers) == 1 and readers[0].op == "QuantizeLinear" and readers[0].inputs[0] is tensor:
+        return readers[0].outputs[0]
+    return None
+
+
+def dequantised_from(tensor: gs.Tensor) -> gs.Tensor | None:
+    """The whole numbers that a tensor is made of, one by one; None if it is not."""
+    node = tensor.inputs[0] if tensor.inputs else None
+    return node.inputs[0] if node is not None and node.op == "DequantizeLinear" else None
+
+
+def check_mask(target: Target, mask: Mask) -> None:
+    """Refuse a mask that weighs cells where these are whole numbers.
+
+    Raises:
+        OptionError: Only cells that are kept or not can be masked there.
+    """
+    if target.whole and mask is not Mask.PIXEL:
+        allowed = f"pixel, since {target.node!r} holds whole numbers, which have no weighted copies"
+        raise OptionError("--mask", mask.value, (allowed,))
