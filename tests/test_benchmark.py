@@ -221,7 +221,7 @@ class TestTheNaiveExplanationIsLeftOut:
             return alive(self, name)
 
         monkeypatch.setattr(ModelRun, "peak_alone", peak)
-        self.check(bench(network(), **QUICK), in_place, "the model (naive): the system killed it.")
+        self.check(bench(network(), **QUICK), in_place, "the model (naive): the system killed it. [RC101]")
 
     @staticmethod
     def check(measured: Benchmark, in_place: list[ModelRun], reason: str) -> None:
