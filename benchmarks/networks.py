@@ -36,7 +36,17 @@ HERE = Path(__file__).parent
 EXPORTERS = ("ts1", "dynamon")
 """TorchScript with a static batch, and dynamo with a dynamic one."""
 LAST = (
-    *("resnet18", "resnet50", "resnext50_32x4d", "densenet121", "convnext_tiny", "swin_t", "mobilenet_v2"),
+    *(
+        "resnet18",
+        "resnet50",
+        "resnet101",
+        "resnext50_32x4d",
+        "resnext101_32x8d",
+        "densenet121",
+        "convnext_tiny",
+        "swin_t",
+        "mobilenet_v2",
+    ),
     *("mobilenet_v3_small", "efficientnet_b0", "vgg16", "squeezenet1_1", "vit_b_16", "deit_tiny_patch16_224"),
 )
 """Explained at the automatic target."""

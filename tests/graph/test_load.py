@@ -10,6 +10,7 @@ import onnx
 import onnx.parser
 import pytest
 import skeleton
+from networks import LARGER
 from onnx import TensorProto, helper
 
 from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError, UnsupportedModelError
@@ -52,7 +53,7 @@ def test_a_real_network_comes_back(name: str, exporter: str, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "exporter"), [entry for entry in NEWEST.items() if entry[0] not in QUICK])
+@pytest.mark.parametrize(("name", "exporter"), [entry for entry in NEWEST.items() if entry[0] not in {*QUICK, *LARGER}])
 def test_every_real_network_comes_back(name: str, exporter: str, tmp_path: Path) -> None:
     check_skeleton(name, exporter, tmp_path)
 

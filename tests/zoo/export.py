@@ -31,7 +31,7 @@ import numpy as np
 import onnx
 import torch
 from calibrate import calibrate
-from networks import EVERY_WAY, TWO_WAYS, exporters_of
+from networks import EVERY_WAY, LARGER, TWO_WAYS, exporters_of
 from skeleton import write
 from weights import drop_traces, drop_weights
 
@@ -117,7 +117,7 @@ def note_failure(name: str, exporter: str, why: str, remedy: str) -> None:
 
 def main(names: list[str]) -> None:
     """Export each network in every way."""
-    for name in names or (*EVERY_WAY, *TWO_WAYS):
+    for name in names or (*EVERY_WAY, *TWO_WAYS, *LARGER):
         for exporter in exporters_of(name):
             if (model := attempt(name, exporter)) is None:
                 continue

@@ -28,8 +28,6 @@ TWO_WAYS = (
     # torchvision
     "maxvit_t",
     "mnasnet1_0",
-    "resnet101",
-    "resnext101_32x8d",
     "resnext50_32x4d",
     "swin_t",
     "vgg16_bn",
@@ -109,6 +107,8 @@ TWO_WAYS = (
     "tresnet_m",
 )
 """torchvision's and timm's, by ``ts1`` and ``dynamon``, the two that differ most."""
+LARGER = ("resnet101", "resnext101_32x8d")
+"""In the table and in benchmarks; for tests they are ResNet-50 and ResNeXt-50 once more, and take minutes."""
 
 
 def exporters_of(name: str) -> tuple[str, ...]:
