@@ -4,6 +4,7 @@
     python benchmarks/networks.py --middle --out middle.csv              # hooked in the middle
     python benchmarks/networks.py --batch 8 --out batch8.csv resnet18    # one of them, eight images at a time
     python benchmarks/networks.py vgg16@14x14 --out vgg.csv              # the last target with this grid
+    python benchmarks/networks.py vit_b_16-6 --mask gaussian --exporter dynamon --out vit.csv   # 6 targets further in front
 
 2 threads, CPU, random weights; see README.md for the columns.
 """
@@ -25,6 +26,7 @@ import onnx
 import onnxruntime
 
 from onnx_reciprocam.benchmark import bench
+from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.runtime.atomic import write_atomically
 from onnx_reciprocam.timings import quartiles
@@ -66,8 +68,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "network", nargs="*", metavar="NETWORK[@HxW]", help="default: the list for the last feature map"
+        "network", nargs="*", metavar="NETWORK[@HxW|-K]", help="default: the list for the last feature map"
     )
+    parser.add_argument("--mask", default="pixel", help="as rewrite takes it (default: %(default)s)")
+    parser.add_argument("--exporter", choices=EXPORTERS, help="one of them instead of both")
     parser.add_argument("--middle", action="store_true", help="the list for targets in the middle instead")
     parser.add_argument("--batch", type=int, default=1, help="images per run; static ones are left out beyond 1")
     parser.add_argument("--runs", type=int, default=15, help="of each variant (default: %(default)s)")
@@ -76,26 +80,34 @@ def main() -> None:
     known = set(names())
     machine, rows = about_this_machine(), list[Row]()
     for wanted in arguments.network or (MIDDLE if arguments.middle else LAST):
-        name, _, grid = wanted.partition("@")
+        name, at = re.fullmatch(r"(.+?)(@\d+x\d+|-\d+)?", wanted).groups()  # type: ignore[union-attr] - anything fits
         for exporter in EXPORTERS[arguments.batch > 1 :]:
+            if arguments.exporter not in {None, exporter}:
+                continue
             if (name, exporter) not in known:
                 print(f"{name} from {exporter} is not in the zoo", file=sys.stderr)
                 continue
             model = load(name, exporter)
-            found = bench(model, target=target(model, grid), batch=arguments.batch, runs=arguments.runs)
-            rows.append(machine | {"model": name, "exporter": exporter, "batch": str(arguments.batch)} | row(found))
+            options = {"mask": arguments.mask, "batch": arguments.batch}
+            found = bench(model, target=target(model, at or ""), runs=arguments.runs, **options)
+            about = {"model": name, "exporter": exporter, "batch": str(arguments.batch), "mask": arguments.mask}
+            rows.append(machine | about | row(found))
             print(", ".join(rows[-1][column] for column in rows[-1] if column not in machine), flush=True)
             write_atomically(arguments.out, as_csv(rows))
 
 
-def target(model: onnx.ModelProto, grid: str) -> str | None:
-    """The last target with a grid such as ``14x14``, or None for the automatic one."""
-    if not grid:
+def target(model: onnx.ModelProto, at: str) -> str | None:
+    """The last target with a grid such as ``@14x14``, the one ``-6`` before the automatic, or None for that one."""
+    if not at:
         return None
-    sides = [int(side) for side in grid.split("x")]
-    found = [target for target in study(model).targets if list(target.seen_grid) == sides]
+    network = study(model)
+    if at.startswith("-"):
+        names = [target.tensor.name for target in network.targets]
+        return str(names[names.index(automatic(network)[0].tensor.name) + int(at)])
+    sides = [int(side) for side in at.removeprefix("@").split("x")]
+    found = [target for target in network.targets if list(target.seen_grid) == sides]
     if not found:
-        sys.exit(f"no target has {grid} cells")
+        sys.exit(f"no target has {at.removeprefix('@')} cells")
     return str(found[-1].tensor.name)
 
 
