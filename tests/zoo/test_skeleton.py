@@ -14,7 +14,11 @@ from skeleton import FOLDER, image_size, load, names, read
 Float32 = NDArray[np.float32]
 
 ALL = [pytest.param(*entry, id=".".join(entry)) for entry in names()]
-CONVOLUTIONAL = [pytest.param(*entry, id=".".join(entry)) for entry in names() if entry[0] in EVERY_WAY]
+CONVOLUTIONAL = [
+    pytest.param(*entry, id=".".join(entry))
+    for entry in names()
+    if entry[0] in EVERY_WAY and entry[1] in {"ts1", "dynamon"}
+]
 QUICK = [
     pytest.param(name, exporter, id=f"{name}.{exporter}")
     for name, exporter in names()
