@@ -71,6 +71,9 @@ def main() -> None:
         "network", nargs="*", metavar="NETWORK[@HxW|-K]", help="default: the list for the last feature map"
     )
     parser.add_argument("--mask", default="pixel", help="as rewrite takes it (default: %(default)s)")
+    parser.add_argument(
+        "--no-naive", action="store_true", help="leave the naive explanation out: it may take minutes a run"
+    )
     parser.add_argument("--exporter", choices=EXPORTERS, help="one of them instead of both")
     parser.add_argument("--middle", action="store_true", help="the list for targets in the middle instead")
     parser.add_argument("--batch", type=int, default=1, help="images per run; static ones are left out beyond 1")
@@ -88,7 +91,7 @@ def main() -> None:
                 print(f"{name} from {exporter} is not in the zoo", file=sys.stderr)
                 continue
             model = load(name, exporter)
-            options = {"mask": arguments.mask, "batch": arguments.batch}
+            options = {"mask": arguments.mask, "batch": arguments.batch, "naive": not arguments.no_naive}
             found = bench(model, target=target(model, at or ""), runs=arguments.runs, **options)
             about = {"model": name, "exporter": exporter, "batch": str(arguments.batch), "mask": arguments.mask}
             rows.append(machine | about | row(found))
