@@ -83,7 +83,8 @@ def main() -> None:
     known = set(names())
     machine, rows = about_this_machine(), list[Row]()
     for wanted in arguments.network or (MIDDLE if arguments.middle else LAST):
-        name, at = re.fullmatch(r"(.+?)(@\d+x\d+|-\d+)?", wanted).groups()  # type: ignore[union-attr] - anything fits
+        name, _, grid = wanted.partition("@")
+        name, _, back = name.partition("-")
         for exporter in EXPORTERS[arguments.batch > 1 :]:
             if arguments.exporter not in {None, exporter}:
                 continue
@@ -92,25 +93,26 @@ def main() -> None:
                 continue
             model = load(name, exporter)
             options = {"mask": arguments.mask, "batch": arguments.batch, "naive": not arguments.no_naive}
-            found = bench(model, target=target(model, at or ""), runs=arguments.runs, **options)
+            found = bench(model, target=target(model, grid, back), runs=arguments.runs, **options)
             about = {"model": name, "exporter": exporter, "batch": str(arguments.batch), "mask": arguments.mask}
             rows.append(machine | about | row(found))
             print(", ".join(rows[-1][column] for column in rows[-1] if column not in machine), flush=True)
             write_atomically(arguments.out, as_csv(rows))
 
 
-def target(model: onnx.ModelProto, at: str) -> str | None:
-    """The last target with a grid such as ``@14x14``, the one ``-6`` before the automatic, or None for that one."""
-    if not at:
+def target(model: onnx.ModelProto, grid: str, back: str) -> str | None:
+    """The last target with a grid such as ``14x14``, the one so many ``back`` from the automatic one, or None for that."""
+    if not grid and not back:
         return None
     network = study(model)
-    if at.startswith("-"):
+    if grid:
+        sides = [int(side) for side in grid.split("x")]
+        found = [target for target in network.targets if list(target.seen_grid) == sides]
+    else:
         names = [target.tensor.name for target in network.targets]
-        return str(names[names.index(automatic(network)[0].tensor.name) + int(at)])
-    sides = [int(side) for side in at.removeprefix("@").split("x")]
-    found = [target for target in network.targets if list(target.seen_grid) == sides]
+        found = network.targets[: max(names.index(automatic(network)[0].tensor.name) - int(back) + 1, 0)]
     if not found:
-        sys.exit(f"no target has {at.removeprefix('@')} cells")
+        sys.exit(f"no target has {grid} cells" if grid else f"there are no {back} targets further in front")
     return str(found[-1].tensor.name)
 
 

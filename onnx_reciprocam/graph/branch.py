@@ -22,11 +22,12 @@ Size: TypeAlias = "int | gs.Tensor"
 """One length: known now, or an int64 tensor ``[1]`` at run time."""
 
 
-_CHOSEN_AS = {
+_WIDER = {
     **dict.fromkeys(("int8", "int16", "uint16"), np.int32),
     **dict.fromkeys(("bool", "uint32", "uint64"), np.int64),
     "bfloat16": np.float32,
 }
+"""For each type that onnxruntime's Where does not take, one that it takes and that holds the same values."""
 
 
 class Branch:
@@ -189,10 +190,14 @@ class Branch:
         self, condition: gs.Tensor, x: gs.Tensor, y: gs.Tensor, dtype: np.dtype[np.generic] | None = None
     ) -> gs.Variable:
         """Elementwise choice; of a ``dtype`` that onnxruntime does not choose, in a wider one that holds it exactly."""
-        wide = None if dtype is None else _CHOSEN_AS.get(dtype.name)
+        wide = None if dtype is None else _WIDER.get(dtype.name)
         if wide is None or dtype is None:
             return self.op("Where", condition, x, y)
         return self.cast(self.op("Where", condition, self.cast(x, wide), self.cast(y, wide)), dtype)
+
+    def scatter(self, x: gs.Tensor, indices: gs.Tensor, values: gs.Tensor) -> gs.Variable:
+        """A vector with other ``values`` at ``indices``."""
+        return self.op("Scatter" if self.opset < 11 else "ScatterElements", x, indices, values, axis=0)
 
     # the finished piece ------------------------------------------------------------------------------------------
 

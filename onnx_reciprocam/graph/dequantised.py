@@ -37,9 +37,9 @@ def stored(node: gs.Node, constant: Callable[[gs.Tensor], NDArray[np.generic] | 
     return None if scale is None else dequantised(values, scale, zero, axis, block)
 
 
-def _widened(values: NDArray[np.generic], to: object) -> NDArray[np.generic] | None:
+def _widened(values: NDArray[np.generic], to: int) -> NDArray[np.generic] | None:
     """Floats in a type that holds them exactly."""
-    kind = onnx.helper.tensor_dtype_to_np_dtype(to) if isinstance(to, int) else np.dtype(str(np.dtype(to)))  # type: ignore[call-overload]
+    kind = onnx.helper.tensor_dtype_to_np_dtype(to)
     fits = {values.dtype.name, kind.name} <= FLOATS and kind.itemsize > values.dtype.itemsize
     return values.astype(kind) if fits else None
 

@@ -122,7 +122,9 @@ def _matmul(parts: Parts) -> bool:
     """``alpha * A @ B``, either of them transposed: its first axis moved behind the other batch axes, the last two swapped."""
     operands = []
     for i, letter in enumerate("AB"):
-        rank = len(parts.shapes.get(parts.given(i), ()))
+        if parts.given(i) not in parts.shapes:
+            return False
+        rank = len(parts.shapes[parts.given(i)])
         order = list(range(rank))
         if parts.attrs.get(f"transBatch{letter}"):
             order = [*order[1:-1], 0, rank - 1]

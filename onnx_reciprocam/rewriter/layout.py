@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from onnx_reciprocam.graph import input_specs
 from onnx_reciprocam.tail.axes import BATCH, Axes, Factor, axes_of, permute, regroup
+from onnx_reciprocam.tail.cost import PRODUCTS
 from onnx_reciprocam.tail.registry import REGROUPING, operator
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ CHANNELS_FIRST = frozenset(
 """Operators that ONNX defines on ``b c h w``."""
 GRIDS = (("h", "w"), ("y", "x"))
 """Labels of the factors that patches are made of: cells of a map, or the image's own pixels."""
-PRODUCTS = frozenset(
-    {"MatMul", "Gemm", "QLinearMatMul", "MatMulInteger", "QGemm", "MatMulNBits", "DynamicQuantizeMatMul"}
-    | {"MatMulIntegerToFloat"}
-)
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from onnx_reciprocam.errors import (
     BypassedTargetError,
     NoCellsError,
     NoTargetError,
+    UnsupportedModelError,
 )
 from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe, reads, taken_apart
 from onnx_reciprocam.refusals import BlockedChannelsError, LocalFunctionError
 from onnx_reciprocam.rewriter.layout import layouts
-from onnx_reciprocam.rewriter.quantised import rounded_at_once, zero_point
+from onnx_reciprocam.rewriter.quantised import pair_behind, rounded_at_once, zero_point
 from onnx_reciprocam.rewriter.score import Scores, find_scores
 from onnx_reciprocam.tail import multiply_adds
 
@@ -155,7 +156,7 @@ class Network:
         static, seen = self.shapes.static(name), self.shapes.seen[name]
         whole = self.dtype(tensor).kind in "biu"
         zero = zero_point(self.model, tensor) if whole else 0
-        if zero is None or (not whole and self._rounded(tensor) is not None):
+        if zero is None or (not whole and self._rounded(tensor) is not None) or pair_behind(tensor) is not None:
             return None
         return Target(tensor, layout.text, static, seen, layout.grid, zero, whole)
 
@@ -179,6 +180,7 @@ class Network:
             NodeNotFoundError: Nothing has that name.
             BypassedTargetError: The score depends on the image past it.
             NoCellsError: It has no cells.
+            UnsupportedModelError: Reading it would change predictions.
         """
         tensor = self.model.find(name)
         tensor = self._rounded(tensor) or tensor
@@ -188,6 +190,11 @@ class Network:
         nearest = self._nearest(tensor.name)
         if tensor.name not in self._dominators:
             raise BypassedTargetError(name, self._detour(tensor.name), nearest)
+        if (behind := pair_behind(tensor)) is not None:
+            raise UnsupportedModelError(
+                f"onnxruntime merges the quantisation of {name!r} with the one behind it, and predicts otherwise if it cannot",
+                f"Take {behind.name!r} instead",
+            )
         raise NoCellsError(name, self.shapes.static(tensor.name), nearest)
 
     def _detour(self, name: str) -> list[str]:

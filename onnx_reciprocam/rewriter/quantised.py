@@ -28,6 +28,8 @@ ZERO_POINTS = {
     },
 }
 """Which input of an operator is the zero point of what it makes."""
+ACTIVATIONS = frozenset({"Relu", "Clip"})
+"""Operators that the range of the whole numbers behind them can stand for."""
 HANDING_ON = frozenset({*PASSING, *REGROUPING, "Transpose", "MaxPool", "Slice", "Split", "Pad"})
 """Operators that keep the zero point of their first input."""
 
@@ -54,6 +56,18 @@ def rounded_at_once(tensor: gs.Tensor) -> gs.Tensor | None:
     if len(readers) == 1 and readers[0].op == "QuantizeLinear" and readers[0].inputs[0] is tensor:
         return readers[0].outputs[0]
     return None
+
+
+def pair_behind(tensor: gs.Tensor) -> gs.Tensor | None:
+    """The next whole numbers, where nothing but an activation stands between a Q-DQ pair and them.
+
+    onnxruntime makes one pair of such two, unless somebody reads what is between, and then predicts otherwise.
+    """
+    paired = bool(tensor.inputs) and tensor.inputs[0].op == "DequantizeLinear"
+    while len(tensor.outputs) == 1 and tensor.outputs[0].op in {"DequantizeLinear", *ACTIVATIONS}:
+        paired |= tensor.outputs[0].op == "DequantizeLinear"
+        tensor = tensor.outputs[0].outputs[0]
+    return rounded_at_once(tensor) if paired else None
 
 
 def dequantised_from(tensor: gs.Tensor) -> gs.Tensor | None:

@@ -123,18 +123,16 @@ class Windower:
         return self._stacked[window]
 
     def _multiplied_out(self, window: Window, shape: StaticShape) -> Stacked:
-        masks, cells = np.divmod(np.arange(window.pairs.masks * window.pairs.cells), window.pairs.cells)
-        every = Pairs(masks, cells, window.pairs.masks, window.pairs.height, window.pairs.width)
         factors = [factor for axis in window.axes for factor in axis]
         lengths = [size for size in shape[1:] if size is not None]
         channels_first = batch_axis(window.axes) == 0 and map_axes(window.axes) == (len(shape) - 2, len(shape) - 1)
         if channels_first and len(lengths) == len(shape) - 1:
-            rows = self.branch.reshape(self.extended(window, every), [-1, window.pairs.cells, math.prod(lengths[:-2])])
+            rows = self.branch.reshape(self._everywhere(window), [-1, window.pairs.cells, math.prod(lengths[:-2])])
             value = self.branch.transpose(rows, [0, 2, 1])  # much faster in onnxruntime than moving all axes at once
             return Stacked(self.branch.reshape(value, [-1, window.pairs.masks, *lengths]), 1, shape)
         order = sorted(range(len(factors)), key=lambda i: _order(factors[i].label) if factors[i].label != BATCH else -1)
         sizes = [factors[i].size for i in order if factors[i].label != BATCH]
-        value = self.branch.reshape(self.extended(window, every), [-1, window.pairs.masks, *sizes])
+        value = self.branch.reshape(self._everywhere(window), [-1, window.pairs.masks, *sizes])
         places = [order.index(i) + 1 if factors[i].label != BATCH else 0 for i in range(len(factors))]
         value = self.branch.transpose(value, [1, *places])
         if len(factors) != len(shape):
@@ -179,12 +177,32 @@ class Windower:
         missing = placed < 0
         if not missing.any():
             return self.gather(window.own, placed)
+        values, resting = self._beside_background(window)
+        placed[missing] = resting[pairs.cell[missing]]
+        return self.gather(values, placed)
+
+    def _beside_background(self, window: Window) -> tuple[gs.Tensor, Indices]:
+        """``own`` and behind it every different row of the background; where in that each cell's row stands."""
         rows = rest_rows(window)
         different, which = np.unique(rows.reshape(len(rows), -1), axis=0, return_inverse=True)
         table = self.branch.constant(different.reshape(1, -1, *rows.shape[1:]), rows.dtype, hint="background")
         background = self._for_every_image(table, window.own)
-        placed[missing] = len(window.pairs) + which.ravel()[pairs.cell[missing]]
-        return self.gather(self.branch.concat([window.own, background], ROWS), placed)
+        return self.branch.concat([window.own, background], ROWS), len(window.pairs) + which.ravel()
+
+    def _everywhere(self, window: Window) -> gs.Tensor:
+        """Every mask's every cell, ``[B, masks * cells, *others]``; the file says only where the pairs are, if they are few."""
+        pairs = window.pairs
+        masks, cells = np.divmod(np.arange(pairs.masks * pairs.cells), pairs.cells)
+        if 2 * len(pairs) >= len(masks):
+            return self.extended(window, Pairs(masks, cells, pairs.masks, *pairs.map))
+        values, resting = self._beside_background(window)
+        once = self.branch.constant(resting[None], np.int32, hint="table")
+        every = self.branch.op("Expand", once, self.branch.vector([pairs.masks, pairs.cells]))
+        there, own = (
+            self.branch.constant(rows, np.int32, hint="table") for rows in (pairs.keys, np.arange(len(pairs)))
+        )
+        table = self.branch.scatter(self.branch.reshape(every, [-1]), there, own)
+        return self.branch.op("Gather", values, table, axis=ROWS)
 
     def _for_every_image(self, rows: gs.Tensor, own: gs.Tensor) -> gs.Tensor:
         """``[1, ...]`` as often as ``own`` has images."""

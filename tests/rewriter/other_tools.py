@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import tempfile
 import warnings
 from pathlib import Path
@@ -65,6 +66,11 @@ def in_half(model: onnx.ModelProto) -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float16.convert_float_to_float16(copy, keep_io_types=True)
+
+
+def on_x86() -> bool:
+    """Whether this processor is one that onnxruntime has layouts of its own for."""
+    return platform.machine().lower() in {"x86_64", "amd64"}
 
 
 def domains(model: onnx.ModelProto) -> set[str]:

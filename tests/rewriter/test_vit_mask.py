@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +9,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from skeleton import transformer
 
 import onnx_reciprocam as rc
 from onnx_reciprocam.errors import NoNormError, OptionError
@@ -19,7 +18,6 @@ from onnx_reciprocam.masks import gaussian_masks, pixel_masks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-FOLDER = Path(__file__).parents[1] / "zoo" / "transformers"
 BLOCKS = {
     "timm_vit.ts1": ("/blocks/blocks.0/Add_1_output_0", "/blocks/blocks.1/norm1/LayerNormalization_output_0"),
     "timm_vit.ts13": ("/blocks/blocks.0/Add_1_output_0", "/blocks/blocks.1/norm1/Add_1_output_0"),
@@ -33,10 +31,6 @@ AUX = {"timm_vit": 1, "vit_mean": 0, "vit_registers": 5}
 GRID = (4, 6)
 MASKS = {"pixel": pixel_masks, "gaussian": gaussian_masks}
 make = helper.make_node
-
-
-def load(name: str) -> onnx.ModelProto:
-    return onnx.load_model_from_string(gzip.decompress((FOLDER / f"{name}.onnx.gz").read_bytes()))
 
 
 def metadata(model: onnx.ModelProto) -> dict[str, str]:
@@ -89,7 +83,7 @@ def maps(model: onnx.ModelProto) -> NDArray[np.float32]:
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("name", BLOCKS)
 def test_maps_are_the_naive_ones(name: str, mask: str) -> None:
-    plain, (target, norm) = load(name), BLOCKS[name]
+    plain, (target, norm) = transformer(name), BLOCKS[name]
     explained = rc.rewrite(plain, target=target, mask=mask, vit_mask="post-norm", classes="all", normalize="none")
     said = metadata(explained)
     assert (said["target"], said["norm"], said["vit_mask"]) == (target, norm, "post-norm")
@@ -103,7 +97,7 @@ def test_maps_are_the_naive_ones(name: str, mask: str) -> None:
 
 @pytest.mark.parametrize("name", BLOCKS)
 def test_the_slow_oracle_of_verify_agrees(name: str) -> None:
-    plain = load(name)
+    plain = transformer(name)
     for normalize in ("none", "minmax"):
         explained = rc.rewrite(plain, target=BLOCKS[name][0], vit_mask="post-norm", normalize=normalize)
         found = rc.verify(explained, plain, batches=(1, 3))
@@ -113,7 +107,7 @@ def test_the_slow_oracle_of_verify_agrees(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["timm_vit.ts1", "timm_vit.ts13"])
 def test_without_a_bias_the_norm_leaves_zero_zero(name: str) -> None:
-    plain = load(name)
+    plain = transformer(name)
     bias = next(tensor for tensor in plain.graph.initializer if tensor.name.endswith("blocks.1.norm1.bias"))
     bias.CopyFrom(numpy_helper.from_array(np.zeros(bias.dims, np.float32), bias.name))
     both = [rc.rewrite(plain, vit_mask=where, classes="all", normalize="none") for where in ("residual", "post-norm")]
@@ -125,22 +119,22 @@ def test_it_costs_no_more_and_nothing_is_multiplied_out() -> None:
     from onnx_reciprocam.rewriter import rewrite_with
 
     residual, post_norm = (
-        rewrite_with(load("timm_vit.ts13"), None, RewriteOptions(vit_mask=where)) for where in VitMask
+        rewrite_with(transformer("timm_vit.ts13"), None, RewriteOptions(vit_mask=where)) for where in VitMask
     )
     assert post_norm.cost <= residual.cost
     assert not [note for note in post_norm.notes if note.widened]
 
 
 def test_strip_gives_the_original_back() -> None:
-    plain = load("timm_vit.dynamon")
+    plain = transformer("timm_vit.dynamon")
     assert rc.strip(rc.rewrite(plain, vit_mask="post-norm")).SerializeToString() == plain.SerializeToString()
 
 
 def test_the_metadata_say_residual_for_tokens_alone() -> None:
-    said = metadata(rc.rewrite(load("timm_vit.ts1")))
+    said = metadata(rc.rewrite(transformer("timm_vit.ts1")))
     assert said["vit_mask"] == "residual"
     assert "norm" not in said
-    assert not {"vit_mask", "norm"} & metadata(rc.rewrite(load("swin.ts1"))).keys()
+    assert not {"vit_mask", "norm"} & metadata(rc.rewrite(transformer("swin.ts1"))).keys()
 
 
 # refusals -----------------------------------------------------------------------------------------------------------
@@ -148,22 +142,22 @@ def test_the_metadata_say_residual_for_tokens_alone() -> None:
 
 def test_a_map_is_no_row_of_tokens() -> None:
     with pytest.raises(NoNormError, match=r"'/permute/Transpose': its cells are no tokens\. It fits no target"):
-        rc.rewrite(load("swin.ts1"), vit_mask="post-norm")
+        rc.rewrite(transformer("swin.ts1"), vit_mask="post-norm")
 
 
 def test_behind_the_last_block_there_is_no_norm_of_tokens() -> None:
     with pytest.raises(NoNormError, match=r"'node_add_197': no norm .* it fits: 'node_add_168', 'node_add_107', "):
-        rc.rewrite(load("vit_mean.dynamon"), vit_mask="post-norm")
+        rc.rewrite(transformer("vit_mean.dynamon"), vit_mask="post-norm")
 
 
 def test_before_the_positions_are_added_there_is_no_norm() -> None:
     with pytest.raises(NoNormError, match=r"'/Concat': no norm .* it fits: '/Add', '/blocks/blocks.0/Add', "):
-        rc.rewrite(load("timm_vit.ts1"), target="/Concat", vit_mask="post-norm")
+        rc.rewrite(transformer("timm_vit.ts1"), target="/Concat", vit_mask="post-norm")
 
 
 def test_words() -> None:
     with pytest.raises(OptionError, match=r"--vit-mask does not take 'purple'; it takes residual, post-norm"):
-        rc.rewrite(load("timm_vit.ts1"), vit_mask="purple")
+        rc.rewrite(transformer("timm_vit.ts1"), vit_mask="purple")
 
 
 # which tensor is the norm -------------------------------------------------------------------------------------------

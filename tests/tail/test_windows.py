@@ -124,3 +124,17 @@ def test_a_window_that_covers_the_map_is_multiplied_out(monkeypatch: pytest.Monk
     carried = carry(tail, [second], start_masked(tail))
     assert carried.kind == ("Stacked", "its window covers 100% of the map")
     assert_exact(carried.run()[0], naive(tail, [second])[0])
+
+
+@pytest.mark.parametrize("opset", [9, 11, 17])
+@pytest.mark.parametrize("grid", [(2, 3), (9, 8)], ids=str)
+def test_a_window_is_multiplied_out_once_and_by_no_dense_table(opset: int, grid: tuple[int, int]) -> None:
+    tail = Tail(opset, "b c h w", {"b": 2, "c": 4, "h": grid[0], "w": grid[1]}, dynamic="b")
+    window = tail.op("Conv", tail.x, tail.normal(4, 4, 3, 3), pads=[1, 1, 1, 1])
+    carried = carry(tail, [window, window], start_masked(tail))
+    for got, wanted in zip(carried.run(), naive(tail, [window]) * 2, strict=True):
+        assert_exact(got, wanted)
+    cells = grid[0] * grid[1]
+    dense = [tensor for tensor in carried.model.graph.initializer if list(tensor.dims) == [cells * cells]]
+    scattered = [node for node in carried.model.graph.node if node.op_type in {"Scatter", "ScatterElements"}]
+    assert (len(dense), len(scattered)) == ((1, 0) if grid == (2, 3) else (0, 1))  # few cells are all near all others

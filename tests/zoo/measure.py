@@ -37,7 +37,7 @@ class Row:
         spread: Largest less smallest value of the raw map over the largest magnitude.
         extra: Multiply-adds of the maps over those of the plain model.
         widened: The operators that were multiplied out and how many of each.
-        grown: Bytes that the file grew by, over 64 KiB or a hundredth of the file, whichever is more.
+        grown: Bytes of constants that the maps brought, over 64 KiB or a hundredth of the file, whichever is more.
     """
 
     cells: ClassVar[int] = 5
@@ -72,7 +72,8 @@ def measure(network: str, exporter: str) -> Row:
     except Exception as error:  # noqa: BLE001 - a defect of the product is a finding, not the end of the table
         return Row(network, exporter, "wrong", f"crash: {type(error).__name__}: {str(error).splitlines()[0][:200]}")
     row = _described(Row(network, exporter, "unjudged", "unjudged: too dear"), spliced)
-    row = replace(row, grown=(spliced.model.ByteSize() - plain.ByteSize()) / max(plain.ByteSize() // 100, KILOBYTES_64))
+    brought = sum(tensor.ByteSize() for tensor in spliced.model.graph.initializer[len(plain.graph.initializer) :])
+    row = replace(row, grown=brought / max(plain.ByteSize() // 100, KILOBYTES_64))
     return row if spliced.cost / spliced.batch > DEAREST else _judged(row, spliced.model, plain)
 
 

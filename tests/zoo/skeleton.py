@@ -19,6 +19,7 @@ import onnx
 from laws import Law
 
 FOLDER = Path(__file__).parent / "skeletons"
+TRANSFORMERS = Path(__file__).parent / "transformers"
 SUFFIX = ".onnx.gz"
 
 
@@ -40,6 +41,11 @@ def load(name: str, exporter: str, seed: int = 0) -> onnx.ModelProto:
             tensor.raw_data = Law.from_json(tensor.doc_string).draw(tensor.dims, seed, index).tobytes()
             tensor.ClearField("doc_string")
     return model
+
+
+def transformer(name: str) -> onnx.ModelProto:
+    """One of the tiny transformers that ``export_transformers.py`` makes, such as ``vit.ts1``, weights and all."""
+    return onnx.load_from_string(gzip.decompress((TRANSFORMERS / f"{name}{SUFFIX}").read_bytes()))
 
 
 def image_size(name: str) -> int:
