@@ -51,3 +51,21 @@ class UnknownOperatorError(ProbeError):
             f"the model has an operator that onnxruntime does not know: {self.reason}. Build it of ONNX's own operators, or"
             " add it to the file as a local function"
         )
+
+
+class GradientError(UnsupportedModelError):
+    """A gradient is needed that cannot be taken."""
+
+    code = "RC117"
+
+    def __init__(self, what: str, remedy: str = "Choose a method without gradients: onnx-reciprocam methods") -> None:
+        super().__init__(what, remedy)
+
+
+class LinearHeadError(UnsupportedModelError):
+    """CAM is asked for where there is no mean over cells with nothing but linear layers behind it."""
+
+    code = "RC118"
+
+    def __init__(self, what: str, remedy: str = "Use --method reciprocam, which is CAM where CAM exists") -> None:
+        super().__init__(f"CAM needs a mean over cells and linear layers behind the target, and {what}", remedy)

@@ -143,7 +143,3 @@ class RewriteOptions:
     toggle: bool = False
     max_memory: int | None = None
     """Bytes that the maps may add to a run, for one image where the batch is open; None for no limit."""
-
-    def __post_init__(self) -> None:
-        if self.method != "reciprocam":
-            raise OptionError("--method", self.method, ("reciprocam",))

@@ -10,14 +10,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.contract import Mask, Score
+from onnx_reciprocam.methods.in_graph import InGraph
+from onnx_reciprocam.methods.method import Needs
 from onnx_reciprocam.methods.token_masks import is_tokens, masked_tokens
-from onnx_reciprocam.tail import Spot, Stacked, Window, all_classes, choose, neighbours, one_image, pick, rest_shape
+from onnx_reciprocam.tail import (
+    Spot,
+    Stacked,
+    Window,
+    all_classes,
+    axes_of,
+    choose,
+    neighbours,
+    one_image,
+    pick,
+    rest_shape,
+)
 from onnx_reciprocam.tail.axes import cell_axes
 
 if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
+    from onnx_reciprocam.methods.scene import Scene
     from onnx_reciprocam.tail import Axes, Term, Walk
+
+
+class ReciproCAM(InGraph):
+    """Every cell of the target kept alone, in one run, with no gradient.
+
+    At a mean over cells and a linear layer ``y_n = b_c + CAM_c(n) / N``: CAM, up to a shift and a scale.
+    """
+
+    name = "reciprocam"
+    title = "ReciproCAM"
+    formula = "y_n = score of class c when only cell n of A is kept"
+    paper = "Byun & Lee, 2022, arXiv:2209.14074; for ViTs 2023, arXiv:2310.02588"
+    needs = (Needs.CELLS,)
+    masks = True
+
+    def maps(self, scene: Scene) -> gs.Tensor:
+        """Section 3; in one lot of cells per walk."""
+        options, probabilities = scene.options, scene.probabilities
+        axes = axes_of(scene.layout, scene.walk.seen(scene.target))
+        for walk in scene.walks:
+            dtype = scene.dtype(scene.target)
+            walk.start(masked(walk, axes, options.mask, dtype, zero=scene.zero, naive=scene.naive))
+            if scene.norm is not None:
+                dtype = scene.dtype(scene.norm)
+                walk.start(masked_tokens(walk, scene.norm, axes, options.mask, dtype, naive=scene.naive), scene.norm)
+        squashed = options.score is Score.PROBABILITY and probabilities is not None
+        source = probabilities if squashed and probabilities is not None else scene.logits
+        every = [class_scores(walk, source, scene.ids, options.score, squashed=squashed) for walk in scene.walks]
+        values: gs.Tensor = every[0] if len(every) == 1 else scene.branch.concat(every, 2)
+        return values if scene.dtype(source) == np.float32 else scene.branch.cast(values, np.float32)
 
 
 def masked(

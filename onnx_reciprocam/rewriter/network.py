@@ -113,11 +113,12 @@ class Network:
 
     @cached_property
     def _dominators(self) -> list[str]:
-        return dominators(self.model.graph.nodes, self._image_names, self.scores.logits.name)
+        return dominators(self.model.graph.nodes, self.image_names, self.scores.logits.name)
 
     @property
-    def _image_names(self) -> list[str]:
-        return [spec.name for spec in self.images]
+    def image_names(self) -> list[str]:
+        """The inputs that take images, the picture first."""
+        return sorted((spec.name for spec in self.images), key=lambda name: name != self.image.name)
 
     @cached_property
     def _layouts(self) -> dict[str, Layout]:
@@ -199,7 +200,7 @@ class Network:
 
     def _detour(self, name: str) -> list[str]:
         """The stretch of a path past ``name`` from the last tensor that all paths share before it to the next."""
-        path = bypass(self.model.graph.nodes, self._image_names, self.scores.logits.name, name)
+        path = bypass(self.model.graph.nodes, self.image_names, self.scores.logits.name, name)
         shared = [i for i, step in enumerate(path) if step in self._dominators]
         place = self._order.get(name, -1)
         start = max((i for i in shared if self._order.get(path[i], -1) <= place), default=0)

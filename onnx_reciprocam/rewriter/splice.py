@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,22 +16,23 @@ from onnx_reciprocam.contract import (
     Contract,
     Preprocessing,
     RewriteOptions,
-    Score,
     Upsample,
     VitMask,
 )
-from onnx_reciprocam.errors import OptionError, UnsupportedModelError
+from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
-from onnx_reciprocam.methods.reciprocam import class_scores, masked
-from onnx_reciprocam.methods.token_masks import masked_tokens
+from onnx_reciprocam.methods import spliced
+from onnx_reciprocam.methods.scene import Scene
+from onnx_reciprocam.rewriter.class_choice import chosen_classes
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
 from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
 from onnx_reciprocam.rewriter.maps import finish
 from onnx_reciprocam.rewriter.quantised import check_mask
 from onnx_reciprocam.rewriter.spliced import Spliced
-from onnx_reciprocam.tail import Walk, axes_of
+from onnx_reciprocam.rewriter.toggle import behind_toggle
+from onnx_reciprocam.tail import Walk
 from onnx_reciprocam.tail.chunks import ChunkedBranch
 from onnx_reciprocam.tail.memory import peak_bytes
 
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.graph import Size
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.tail import Axes
 
 
 def grid_sizes(target: Target, branch: Branch) -> list[Size]:
@@ -120,6 +121,8 @@ class _Splicer:
         masks: Sequence[range] = (),
     ) -> None:
         self.network, self.target, self.options = network, target, options
+        self.method = spliced(options.method)()
+        self.method.check(options)
         self.norm = first_norm(network, target) if options.vit_mask is VitMask.POST_NORM else None
         self.branch = ChunkedBranch(network.model, target.tensor) if masks else Branch(network.model)
         lots: Sequence[range | None] = masks or [None]
@@ -134,14 +137,8 @@ class _Splicer:
 
     def _graph(self, *, naive: bool) -> onnx.GraphProto:
         """The finished branch with its public inputs and outputs."""
-        for walk in self.walks:
-            walk.start(masked(walk, self._axes, self.options.mask, self._dtype, zero=self.target.zero, naive=naive))
-            if self.norm is not None:
-                dtype = self.network.dtype(self.norm)
-                norm = masked_tokens(walk, self.norm, self._axes, self.options.mask, dtype, naive=naive)
-                walk.start(norm, self.norm)
         ids = self._class_ids()
-        maps = self._maps(ids)
+        maps = self._maps(ids, naive=naive)
         outputs = [maps] if ids is None else [maps, ids]
         nodes = self.branch.export(self.inputs, outputs)
         self.memory = peak_bytes(self.network.model, self.network.shapes, nodes, self.network.batch)
@@ -150,53 +147,53 @@ class _Splicer:
         published = [self._published(*entry) for entry in zip(outputs, self._output_infos(), strict=True)]
         return self.branch.export(self.inputs, published)
 
-    @property
-    def _axes(self) -> Axes:
-        return axes_of(self.target.layout, self.target.seen)
-
-    @property
-    def _dtype(self) -> np.dtype[np.generic]:
-        return self.network.dtype(self.target.tensor)
-
     def _class_ids(self) -> gs.Tensor | None:
         """int64 ``[B, K]``, or None for all classes."""
-        choice, scores, branch = self.options.classes, self.network.scores, self.branch
-        if choice.kind == "all":
-            return None
-        if choice.kind == "input":
-            ids = branch.input(gs.Variable(self.names[CLASS_IDS_INPUT], np.int64, [self._batch, "K"]))
-            self.inputs.append(ids)
-            return ids
-        if choice.count is not None and choice.count > scores.classes:
-            raise OptionError("--classes", str(choice), (f"at most top:{scores.classes}, the number of classes",))
-        values: gs.Tensor = scores.output
-        if self.network.dtype(values) not in {np.dtype(np.float32), np.dtype(np.float64)}:
-            values = branch.cast(values, np.float32)
-        if len(self.network.shapes.seen[scores.output.name]) > 2:
-            values = branch.reshape(values, [0, scores.classes] if self._classes_second else [-1, scores.classes])
-        if choice.kind == "predicted":
-            return branch.op("ArgMax", values, axis=1, keepdims=1)
-        if branch.opset < 10:
-            return branch.emit("TopK", [values], outputs=2, axis=1, k=choice.count)[1]
-        return branch.emit("TopK", [values, branch.constant([choice.count])], outputs=2, axis=1)[1]
+        choice = self.options.classes
+        if choice.kind != "input":
+            return chosen_classes(self.branch, self.network, choice)
+        ids = self.branch.input(gs.Variable(self.names[CLASS_IDS_INPUT], np.int64, [self._batch, "K"]))
+        self.inputs.append(ids)
+        return ids
 
-    @property
-    def _classes_second(self) -> bool:
-        return self.network.shapes.seen[self.network.scores.output.name][1] == self.network.scores.classes
-
-    def _maps(self, ids: gs.Tensor | None) -> gs.Tensor:
+    def _maps(self, ids: gs.Tensor | None, *, naive: bool) -> gs.Tensor:
         """float32 ``[B, K, H, W]``, finished as the options say."""
-        scores, wanted = self.network.scores, self.options.score
-        squashed = wanted is Score.PROBABILITY and scores.probabilities is not None
-        source = scores.probabilities if squashed else scores.logits
-        every = [class_scores(walk, source, ids, wanted, squashed=squashed) for walk in self.walks]
-        values: gs.Tensor = every[0] if len(every) == 1 else self.branch.concat(every, 2)
-        if self.network.dtype(source) != np.float32:
-            values = self.branch.cast(values, np.float32)
+        network, scores = self.network, self.network.scores
+        scene = Scene(
+            network.model,
+            network.shapes,
+            self.branch,
+            self.target.tensor,
+            self.target.layout,
+            self.walks,
+            scores.logits,
+            scores.probabilities,
+            scores.activation,
+            scores.classes,
+            ids,
+            self.options,
+            self.target.zero,
+            self.norm,
+            network.image_names,
+            naive,
+        )
+        values = self.method.maps(scene)
+        if not self.method.for_class:
+            values = self._for_every_class(values, ids)
         stacker = self.walk.stacker
-        maps = self.branch.reshape(values, [0, 0, stacker.height, stacker.width])
         grid = (stacker.height, stacker.width)
+        maps = self.branch.reshape(values, [0, 0, *grid])
         return finish(self.branch, maps, self.options, grid=grid, pixels=self._pixels(self.branch))
+
+    def _for_every_class(self, values: gs.Tensor, ids: gs.Tensor | None) -> gs.Tensor:
+        """``[B, 1, N]`` -> ``[B, K, N]``."""
+        branch, scores = self.branch, self.network.scores
+        if ids is not None:
+            shape = branch.concat([branch.op("Shape", ids), branch.constant([1])], 0)
+        else:
+            batch = branch.sizes(scores.output, self.network.shapes.static(scores.output.name))[0]
+            shape = branch.vector([batch, scores.classes, 1])
+        return branch.op("Expand", values, shape)
 
     def _pixels(self, branch: Branch) -> list[Size]:
         """Height and width of the picture, where maps are wanted at that size."""
@@ -210,25 +207,10 @@ class _Splicer:
 
     def _toggled(self, outputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
         """The branch so far behind an ``If`` on :data:`TOGGLE_INPUT`; without it, no maps."""
-        if self.network.model.proto.ir_version < 4:
-            raise UnsupportedModelError(
-                "--toggle has no effect in a file of IR version 3, where callers cannot override a default",
-                "Set ir_version = 4 in the model first, or rewrite without --toggle",
-            )
         explain = self.branch.input(gs.Constant(self.names[TOGGLE_INPUT], np.array(True)))
         self.inputs.append(explain)
-        then_outputs = [self.branch.op("Identity", tensor) for tensor in outputs]
-        self.branch.prune(then_outputs)
-        then = gs.Graph(self.branch.nodes, [], then_outputs, name="explained", opset=self.branch.opset)
-        off = Branch(self.network.model, f"{self.branch.namespace}off")
-        batch = off.slice(off.op("Shape", self.network.scores.output), 0, 1, 0)
-        spatial = self._pixels(off) or grid_sizes(self.target, off)
-        empty = [off.op("ConstantOfShape", off.vector([batch, 0, *spatial]), value=_zero(np.float32))]
-        if len(outputs) > 1:
-            empty.append(off.op("ConstantOfShape", off.vector([batch, 0]), value=_zero(np.int64)))
-        otherwise = gs.Graph(off.nodes, [], empty, name="plain", opset=off.opset)
-        self.branch.nodes = []
-        return list(self.branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise))
+        spatial = self._pixels if self.options.upsample is Upsample.INPUT else partial(grid_sizes, self.target)
+        return behind_toggle(self.branch, self.network, explain, outputs, spatial)
 
     def _published(self, tensor: gs.Tensor, info: gs.Variable) -> gs.Variable:
         """``tensor`` under its public name."""
@@ -276,7 +258,7 @@ class _Splicer:
         return Contract(
             target=self.target.tensor.name,
             method=options.method,
-            mask=options.mask.value,
+            mask=options.mask.value if self.method.masks else "none",
             score=options.score.value,
             classes=str(options.classes),
             normalize=options.normalize.value,
@@ -290,10 +272,6 @@ class _Splicer:
             source_sha256=self.network.model.sha256,
             preprocessing=preprocessing,
             labels=labels,
-            vit_mask=options.vit_mask.value if has_tokens(self.target) else "",
+            vit_mask=options.vit_mask.value if self.method.masks and has_tokens(self.target) else "",
             norm=self.norm.name if self.norm is not None else "",
         )
-
-
-def _zero(dtype: type[np.generic]) -> gs.Constant:
-    return gs.Constant("zero", np.zeros(1, dtype))

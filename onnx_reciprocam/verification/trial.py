@@ -10,8 +10,9 @@ import numpy as np
 from onnx_reciprocam.contract import ClassChoice, Contract
 from onnx_reciprocam.errors import ModelFileError, OutputError, ShapeMismatchError
 from onnx_reciprocam.verification.classes import check_classes, expected_classes, requested_classes
+from onnx_reciprocam.verification.map_range import check_range, seen
 from onnx_reciprocam.verification.maps import Comparison, can_sample, compare_maps
-from onnx_reciprocam.verification.naive import Naive, by_class
+from onnx_reciprocam.verification.naive import NAIVE, Naive, by_class
 from onnx_reciprocam.verification.outcome import Check, Verification
 from onnx_reciprocam.verification.predictions import check_predictions
 from onnx_reciprocam.verification.samples import spatial_axes
@@ -148,16 +149,17 @@ class Trial:
         return own.astype(np.int64) if usable and own is not None else None
 
     def _check_maps(self, label: str, feeds: Feeds, got: Mapping[str, Any], classes: NDArray[np.int64]) -> None:
+        saliency = got.get(self._contract.outputs["saliency"])
         if self._naive is None:
+            if self._contract.method != NAIVE:
+                self.checks.append(check_range(f"maps, {label}", saliency, self._contract, classes.shape))
             return
         features = self._naive.features(feeds)
         grid = self._naive.grid(features)
         size = self._input_size(feeds) if self._contract.upsample == "input" else grid
-        saliency = got.get(self._contract.outputs["saliency"])
         wanted = (*classes.shape, *size)
         if saliency is None or saliency.dtype != np.float32 or saliency.shape != wanted:
-            seen = "absent" if saliency is None else f"{saliency.dtype} {saliency.shape}"
-            self.checks.append(Check(f"maps, {label}", False, f"saliency is {seen}, wanted float32 {wanted}"))
+            self.checks.append(Check(f"maps, {label}", False, f"saliency is {seen(saliency)}, wanted float32 {wanted}"))
             return
         naive = self._naive.maps(feeds, features, classes, self._cells_of(grid))
         comparison = compare_maps(saliency, naive, self._contract, size)

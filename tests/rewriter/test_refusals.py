@@ -87,6 +87,14 @@ def noisy() -> onnx.ModelProto:
     return instead_of("flatten", *nodes)
 
 
+def before_flatten(op: str, **attributes: object) -> onnx.ModelProto:
+    nodes = [
+        make(op, ["pool.out"], ["stepped"], "step", **attributes),
+        make("Flatten", ["stepped"], ["pooled"], "flatten"),
+    ]
+    return instead_of("flatten", *nodes)
+
+
 def in_a_sequence() -> onnx.ModelProto:
     nodes = [
         make("SequenceConstruct", ["pool.out"], ["list"], "list"),
@@ -169,6 +177,21 @@ CASES: dict[str, tuple[str, Callable[[], object], str]] = {
     "optional input": ("RC115", lambda: rc.rewrite(with_input(OPTIONAL)), "Export it with tensors only"),
     "noise": ("RC116", lambda: rc.rewrite(noisy()), "'noise' draws random numbers"),
     "training": ("RC116", lambda: rc.rewrite(in_training()), "Export the model for inference"),
+    "rounded": (
+        "RC117",
+        lambda: rc.rewrite(before_flatten("Round"), method="gradcam"),
+        "Round 'step' .*onnx-reciprocam methods",
+    ),
+    "no gradient": (
+        "RC117",
+        lambda: rc.rewrite(before_flatten("AveragePool", kernel_shape=[1, 1], ceil_mode=1), method="gradcam"),
+        "onnx-ad has no gradient for it: AveragePool with ceil_mode=1",
+    ),
+    "no linear head": (
+        "RC118",
+        lambda: rc.rewrite(Tiny().build(), method="cam", target="relu0"),
+        "--method reciprocam",
+    ),
     "no name": ("RC120", lambda: rc.rewrite(Tiny().build(), target="rulu1"), "did you mean .*'relu1'"),
     "bypassed": ("RC121", lambda: rc.rewrite(residual(), target="branch0"), "Nearest targets: 'stem'"),
     "no cells": ("RC122", lambda: rc.rewrite(Tiny().build(), target="pool"), "Nearest targets: 'relu1'"),

@@ -154,7 +154,7 @@ def test_an_output_that_scores_no_classes(output: str, problem: str) -> None:
         ("classes", "top:0", "--classes does not take 'top:0'; it takes predicted, all, top:K"),
         ("normalize", "max", "--normalize does not take 'max'"),
         ("upsample", "2", "--upsample does not take '2'"),
-        ("method", "gradcam", "--method does not take 'gradcam'; it takes reciprocam"),
+        ("method", "grad-cam", "--method does not take 'grad-cam'; it takes reciprocam, ablationcam, .*, gradcam,"),
     ],
 )
 def test_an_option_that_does_not_exist(option: str, value: str, message: str) -> None:

@@ -1,0 +1,44 @@
+"""What every explanation method says of itself, and the two ways in which one is run.
+
+A *spliced* method writes nodes into the file, so that its maps come out of the same ``session.run`` as the predictions
+(:mod:`~.spliced`). A *black box* method runs around the session: it calls the plain model many times on changed images
+(:mod:`~.black_box`).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar
+
+
+class Needs(str, Enum):
+    """What a method asks of a model beside its scores."""
+
+    CELLS = "cells"
+    """A target: a feature map or patch tokens that all paths to the score go through."""
+    LINEAR_HEAD = "linear head"
+    """Nothing but a mean over cells and linear layers behind the target."""
+    GRADIENTS = "gradients"
+    """A gradient rule for every operator that it differentiates through (package onnx-ad)."""
+    BLACK_BOX = "black box"
+    """Nothing: scores are enough."""
+
+
+class Method:
+    """An explanation method; one subclass per file of this folder, one object per configured use.
+
+    Attributes:
+        name: As ``--method`` takes it.
+        title: As people write it.
+        formula: The map of class c in one line of plain text: A is the feature map, g = dy_c/dA, x the image.
+        paper: Authors, title, where.
+        needs: Of the model.
+        inferences: What a map takes, in runs of the plain model; ``1`` is the run that predicts.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    formula: ClassVar[str]
+    paper: ClassVar[str]
+    needs: ClassVar[tuple[Needs, ...]]
+    inferences: ClassVar[str] = "1"

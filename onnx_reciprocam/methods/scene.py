@@ -1,0 +1,144 @@
+"""What a method that is spliced into the file sees of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from onnx_reciprocam.contract import RewriteOptions, Score
+from onnx_reciprocam.gradients import Backward, stretch
+from onnx_reciprocam.methods.cells import cells_last
+from onnx_reciprocam.tail import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_graphsurgeon as gs
+
+    from onnx_reciprocam.gradients import Stretch
+    from onnx_reciprocam.graph import Branch, Model, Shapes, Size
+    from onnx_reciprocam.tail import Walk
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """The plain network, cut at the target, and the branch that a method writes into.
+
+    Args:
+        model: The network.
+        shapes: Of all its tensors.
+        branch: Receives the nodes.
+        target: The tensor whose cells are explained.
+        layout: Its axes, as einops writes them.
+        walks: Ready to carry the masked target to the scores: one, or where memory is limited one per chunk of cells.
+        logits: The scores before a trailing Softmax or Sigmoid.
+        probabilities: Those behind it, or None.
+        activation: The trailing operator in small letters, or ``none``.
+        classes: How many.
+        ids: The classes of each image, int64 ``[B, K]``; None for all.
+        options: What the user asked for.
+        zero: What stands for zero in the target.
+        norm: With ``post-norm``, the tensor behind the target that is masked as well.
+        images: Names of the inputs that take the images.
+        naive: Whether to take the slow way.
+    """
+
+    model: Model
+    shapes: Shapes
+    branch: Branch
+    target: gs.Tensor
+    layout: str
+    walks: Sequence[Walk]
+    logits: gs.Tensor
+    probabilities: gs.Tensor | None
+    activation: str
+    classes: int
+    ids: gs.Tensor | None
+    options: RewriteOptions
+    zero: int
+    norm: gs.Tensor | None
+    images: Sequence[str]
+    naive: bool
+
+    @property
+    def walk(self) -> Walk:
+        """The first."""
+        return self.walks[0]
+
+    @cached_property
+    def features(self) -> gs.Tensor:
+        """A: the target's cells, float32 ``[B, C, N]``; of tokens, the patches."""
+        return cells_last(self.branch, self.target, self.layout, self.shapes.static(self.target.name))
+
+    @cached_property
+    def stretch(self) -> Stretch:
+        """The tail, from the target to the logits."""
+        return stretch(self.model, self.shapes, self.target, self.logits, self.images)
+
+    @cached_property
+    def batch(self) -> Size:
+        """How many images."""
+        return self.branch.sizes(self.target, self.shapes.static(self.target.name))[self.layout.split().index("b")]
+
+    @cached_property
+    def gradients(self) -> gs.Tensor:
+        """g: the class score differentiated by every cell, float32 ``[B, K, C, N]``.
+
+        Raises:
+            GradientError: An operator of the tail has no gradient rule.
+        """
+        seeds = self.directions(self.branch, self.logits)
+        found = Backward(self.stretch).emit(self.branch, seeds, self.batch)
+        for node in self.stretch.nodes:
+            made = self.model.tensors[node.output[0]].inputs[0]
+            cost = self.walk.multiply_adds(made) * (self.options.classes.count or self.classes)
+            self.walk.notes.append(Note(node.name or node.output[0], node.op_type, "Gradient", cost))
+        return cells_last(self.branch, found, self.layout, self.shapes.static(self.target.name), directions=True)
+
+    def directions(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
+        """The explained scores differentiated by the logits, ``[*logits, K]``: for ``logit`` 1 at the class itself.
+
+        Args:
+            branch: Receives the nodes.
+            logits: Of the run that is differentiated.
+        """
+        wanted = self._one_hot(branch, logits)
+        if self.options.score is Score.PROBABILITY:
+            wanted = self._by_probability(branch, logits, wanted)
+        shape = self.shapes.static(self.logits.name)
+        lengths = branch.sizes(logits, shape)
+        return branch.cast(branch.reshape(wanted, [*lengths, -1]), self.dtype(self.logits))
+
+    def chosen(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
+        """The logits of the explained classes, float32 ``[B, K]``."""
+        values = branch.cast(branch.reshape(logits, [-1, 1, self.classes]), np.float32)
+        return branch.reshape(branch.op("MatMul", values, self._one_hot(branch, logits)), [0, -1])
+
+    def _one_hot(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
+        """1 at the classes that are explained, float32 ``[B, classes, K]``; ``logits`` tell how many images there are."""
+        if self.ids is not None:
+            every = branch.constant(np.arange(self.classes)[None, :, None], hint="classes")
+            return branch.cast(branch.equal(every, branch.unsqueeze(self.ids, [1])), np.float32)
+        batch = branch.sizes(logits, self.shapes.static(self.logits.name))[0]
+        one = branch.constant(np.eye(self.classes)[None], np.float32, hint="every_class")
+        return branch.op("Expand", one, branch.vector([batch, self.classes, self.classes]))
+
+    def _by_probability(self, branch: Branch, logits: gs.Tensor, wanted: gs.Tensor) -> gs.Tensor:
+        """Softmax: ``p_c (1_c - p)``; Sigmoid: ``p_c (1 - p_c)`` at the class itself."""
+        logits = branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32)
+        if self.activation == "sigmoid" or self.classes == 1:
+            share = branch.op("Sigmoid", logits)
+            slope = branch.op("Mul", share, branch.op("Sub", branch.constant(1, np.float32), share))
+            return branch.op("Mul", wanted, branch.unsqueeze(slope, [2]))
+        share = branch.unsqueeze(branch.op("Softmax", logits, axis=1), [2])
+        own = branch.reduce("ReduceSum", branch.op("Mul", wanted, share), [1], keepdims=True)
+        return branch.op("Mul", own, branch.op("Sub", wanted, share))
+
+    def dtype(self, tensor: gs.Tensor) -> np.dtype[np.generic]:
+        """The element type of one of the network's tensors; float32 where inference does not know."""
+        number = self.shapes.types.get(tensor.name, onnx.TensorProto.FLOAT)
+        return onnx.helper.tensor_dtype_to_np_dtype(number)
