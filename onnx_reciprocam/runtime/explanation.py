@@ -53,6 +53,12 @@ class Explanation:
         labels: Class names in order, possibly none.
         activation: What made the predictions, as :class:`~onnx_reciprocam.contract.Contract` spells it.
         views: What the network saw, one per image, where the session was given pictures and not arrays.
+        method: What made the maps, as ``--method`` spells it.
+        seconds: What the whole batch took, predictions and maps.
+        inferences: How often the network was run per image: 1 where the maps come out of the run that predicts.
+        seed: Of what was drawn at random, None where nothing was.
+        error: For methods that draw samples, how far the maps may be from those of endless samples: the standard error of
+            a pixel over the spread of its map, both averaged, of the image where it is largest; None where it is not known.
 
     In the methods ``index`` is an image of the batch, and ``rank`` one of its maps, counted from the one whose class
     scored best.
@@ -65,11 +71,16 @@ class Explanation:
     labels: tuple[str, ...] = ()
     activation: str = "none"
     views: tuple[View, ...] = ()
+    method: str = "reciprocam"
+    seconds: float = 0.0
+    inferences: int = 1
+    seed: int | None = None
+    error: float | None = None
 
     def __repr__(self) -> str:
         """Shapes alone: the arrays are too long to read."""
         shapes = (f"{name}={list(getattr(self, name).shape)}" for name in ("predictions", "saliency", "classes"))
-        return f"Explanation({', '.join(shapes)})"
+        return f"Explanation({self.method}, {', '.join(shapes)})"
 
     def top(self, k: int = 5, *, index: int = 0) -> list[Prediction]:
         """The ``k`` best classes of an image, best first, with their probabilities.

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from onnx_reciprocam.contract import CLASS_IDS_INPUT, SALIENCY, SALIENCY_CLASSES, TOGGLE_INPUT, Contract, Preprocessing
-from onnx_reciprocam.errors import InputError, runtime_reason
-from onnx_reciprocam.runtime.explanation import Explanation, View
-from onnx_reciprocam.runtime.images import Picture, read_image
-from onnx_reciprocam.runtime.model_input import ModelInput
-from onnx_reciprocam.runtime.opening import ORT_ERRORS, Source, open_session, source_name
-from onnx_reciprocam.runtime.preprocess import prepare, settle
+from onnx_reciprocam.errors import InputError
+from onnx_reciprocam.runtime.explanation import Explanation
+from onnx_reciprocam.runtime.model_session import ModelSession
+from onnx_reciprocam.runtime.opening import Source, open_session, source_name
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    import onnxruntime
     from numpy.typing import ArrayLike, NDArray
 
-_FATAL = 4
-"""Log severity of a run: its failure is raised, so it is not printed as well."""
+    from onnx_reciprocam.runtime.images import Picture
 
 
-class ExplainedSession:
+class ExplainedSession(ModelSession):
     """A thin owner of one ``onnxruntime.InferenceSession``; any number of threads may share it.
 
     >>> session = ExplainedSession("resnet50.explained.onnx")  # doctest: +SKIP
@@ -64,15 +61,15 @@ class ExplainedSession:
         preprocessing: Preprocessing | None = None,
         labels: Sequence[str] | None = None,
     ) -> None:
-        self.session = open_session(model, providers, session_options)
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        self.contract = Contract.from_metadata(metadata, source_name(model))
-        self._inputs = {node.name: ModelInput.of(node) for node in self.session.get_inputs()}
-        self._optional = {node.name: ModelInput.of(node) for node in self.session.get_overridable_initializers()}
-        self.image = self._inputs[self.contract.inputs["image"]]
-        self.preprocessing = preprocessing or self.contract.preprocessing or Preprocessing()
-        self.class_count = self._class_count()
-        self.labels = self._checked_labels(self.contract.labels if labels is None else tuple(labels))
+        session = open_session(model, providers, session_options)
+        self.contract = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, source_name(model))
+        super().__init__(
+            session,
+            image=self.contract.inputs["image"],
+            score=self.contract.outputs["score"],
+            preprocessing=preprocessing or self.contract.preprocessing or Preprocessing(),
+            labels=self.contract.labels if labels is None else labels,
+        )
 
     def __call__(
         self,
@@ -99,7 +96,9 @@ class ExplainedSession:
         feeds |= self._class_ids_feed(class_ids, len(images))
         feeds |= self._toggle_feed(explain)
         feeds |= self._other_feeds(other_inputs, taken=feeds)
-        return self._explanation(self._run(feeds))
+        start = time.perf_counter()
+        outputs = self._run(feeds)
+        return self._explanation(outputs, time.perf_counter() - start)
 
     def explain_image(
         self,
@@ -129,32 +128,23 @@ class ExplainedSession:
         result = self(batch, class_ids=ids, explain=explain, **other_inputs)
         return replace(result, views=(view,))
 
-    def prepare(self, image: str | os.PathLike[str] | bytes | Picture) -> tuple[NDArray[np.float32], View]:
-        """One picture as a batch of one, and what of it the network will see; as :meth:`explain_image` takes it."""
-        settled = settle(self.preprocessing, self.image)
-        picture = _checked_picture(image) if isinstance(image, np.ndarray) else read_image(image)
-        batch, region = prepare(picture, settled)
-        return batch, View(picture, region)
-
-    def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = _FATAL
-        names = [node.name for node in self.session.get_outputs()]
-        try:
-            return dict(zip(names, self.session.run(names, feeds, options), strict=True))
-        except ORT_ERRORS as error:
-            raise InputError(
-                self.image.name, f"the model does not run on what it was given: {runtime_reason(error)}"
-            ) from error
-
-    def _explanation(self, outputs: dict[str, NDArray[Any]]) -> Explanation:
+    def _explanation(self, outputs: dict[str, NDArray[Any]], seconds: float) -> Explanation:
         saliency = outputs.pop(self.contract.outputs[SALIENCY])
         if SALIENCY_CLASSES in self.contract.outputs:
             classes = outputs.pop(self.contract.outputs[SALIENCY_CLASSES])
         else:  # every class in order
             classes = np.broadcast_to(np.arange(saliency.shape[1], dtype=np.int64), saliency.shape[:2])
         predictions = outputs[self.contract.outputs["score"]]
-        return Explanation(predictions, saliency, classes, outputs, self.labels, self.contract.activation)
+        return Explanation(
+            predictions,
+            saliency,
+            classes,
+            outputs,
+            self.labels,
+            self.contract.activation,
+            method=self.contract.method,
+            seconds=seconds,
+        )
 
     def _class_ids_feed(self, class_ids: ArrayLike | None, batch: int) -> dict[str, NDArray[Any]]:
         name = self.contract.inputs.get(CLASS_IDS_INPUT)
@@ -185,35 +175,3 @@ class ExplainedSession:
 
     def _toggle_shape(self, name: str) -> tuple[int, ...]:
         return tuple(side or 1 for side in (self._optional | self._inputs)[name].shape)
-
-    def _other_feeds(self, others: dict[str, ArrayLike], taken: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        free = {name: each for name, each in (self._inputs | self._optional).items() if name not in taken}
-        for name in others:
-            if name not in free:
-                close = difflib.get_close_matches(name, free, n=3) or sorted(free)
-                raise InputError(name, f"the model has no such further input; it has {', '.join(close) or 'none'}.")
-        for name in self._inputs:
-            if name in free and name not in others:
-                raise InputError(name, f"is missing; hand it by name: session(batch, **{{{name!r}: array}}).")
-        return {name: free[name].fit(value) for name, value in others.items()}
-
-    def _class_count(self) -> int | None:
-        shapes = {node.name: node.shape for node in self.session.get_outputs()}
-        count = shapes[self.contract.outputs["score"]][1:2]
-        return count[0] if count and isinstance(count[0], int) else None
-
-    def _checked_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if labels and self.class_count not in {None, len(labels)}:
-            raise InputError(
-                "labels", f"{len(labels)} names for {self.class_count} classes; one name per class, in order."
-            )
-        return labels
-
-
-def _checked_picture(image: NDArray[Any]) -> Picture:
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or not image.size:
-        got = f"{image.dtype} {list(image.shape)}"
-        raise InputError(
-            "image", f"a decoded picture is uint8 RGB [H, W, 3], got {got}; hand batches to session(batch)."
-        )
-    return image
