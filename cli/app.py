@@ -10,6 +10,7 @@ from .bench import bench
 from .demo import demo
 from .explain import explain
 from .inspect import inspect
+from .methods import methods
 from .rewrite import rewrite
 from .strip import strip
 from .verify import verify
@@ -41,5 +42,5 @@ def _main(
     pass
 
 
-for command in (inspect, rewrite, explain, verify, strip, bench, demo):
+for command in (inspect, rewrite, explain, verify, strip, bench, methods, demo):
     app.command()(command)

@@ -5,36 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import onnxruntime
 import typer
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
-from onnx_reciprocam.contract import ClassChoice
-from onnx_reciprocam.errors import ImageError, NotRewrittenError, OptionError, ReciprocamError, WriteError
-from onnx_reciprocam.runtime import ExplainedSession, Explanation
+from onnx_reciprocam.errors import NotRewrittenError, OptionError, ReciprocamError
+from onnx_reciprocam.runtime import ExplainedSession
 
 from . import options as shared
-from .folders import check_folder, make_folder
+from .inferences import Inferences, inferences
+from .pictures import compare_all, explain_all, plan
 from .preprocessing import read_labels, read_preprocessing
-from .terminal import fail, say
+from .terminal import fail, say_aside
 
-_SHOWN = 3
-"""Classes per picture in the table."""
+if TYPE_CHECKING:
+    from .pictures import Session
+
 _ERRORS_ONLY = 3
 """onnxruntime's log severity: its warnings on a file's spare weights help nobody here."""
-
-
-class Job(NamedTuple):
-    """A picture and the files that its maps go to, best-scored class first."""
-
-    image: Path
-    files: tuple[Path, ...]
 
 
 def explain(
@@ -52,6 +41,15 @@ def explain(
             help="Explain class N; may be repeated. For plain models, and files rewritten with --classes input.",
         ),
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="METHOD,METHOD",
+            help="Draw the maps of several methods side by side, with their time and inferences; for plain models.",
+            show_default=False,
+        ),
+    ] = None,
     output: shared.Output = None,
     target: shared.Target = None,
     method: shared.Method = None,
@@ -60,6 +58,8 @@ def explain(
     score: shared.ScoreChoice = None,
     classes: shared.Classes = None,
     max_memory: shared.MaxMemory = None,
+    samples: shared.Samples = None,
+    seed: shared.Seed = None,
     size: shared.Size = None,
     crop: shared.Crop = None,
     mean: shared.Mean = None,
@@ -71,59 +71,90 @@ def explain(
 ) -> None:
     """Draw why: for every picture its map, overlay and top classes in one PNG.
 
-    A plain model is rewritten on the fly: --output and the options under Maps are for that. An explained file has \
-settled them.
+    A plain model is rewritten on the fly, or run many times by a black-box method: --output and the options under Maps \
+and Black-box methods are for that. An explained file has settled them.
     """
     onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
     ids = class_id or []
-    rewriting = shared.given(
+    how = shared.given(
         output=output, target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, classes=classes,
-        max_memory=max_memory,
+        max_memory=max_memory, samples=samples, seed=seed,
     )  # fmt: skip
     prepared = {
         "size": size, "crop": crop, "mean": mean, "std": std, "scale": scale, "color": color, "layout": layout,
     }  # fmt: skip
-    explained = _open(model, rewriting, ids, prepared)
-    preprocessing = read_preprocessing(explained.contract.preprocessing, **prepared)
-    names = read_labels(labels) or explained.labels
-    session = ExplainedSession(explained.session, preprocessing=preprocessing, labels=names)
-    jobs = _plan(images, folder, _map_count(session, ids), overwrite=overwrite)
-    if preprocessing is None:
-        Console(stderr=True, soft_wrap=True).print("No preprocessing in the file or the options: ImageNet's is used.")
-    if failures := _explain_all(session, jobs, ids or None):
+    with inferences() as progress:
+        ask = _Ask(model, how, ids, prepared, read_labels(labels), progress)
+        sessions = [_open(ask)] if compare is None else _compared(ask, compare)
+        ending = "compared" if compare is not None else "explained"
+        jobs = plan(images, folder, _map_count(sessions[0], ids), ending, overwrite=overwrite)
+        if all(value is None for value in prepared.values()) and _unsettled(sessions[0]):
+            say_aside("No preprocessing in the file or the options: ImageNet's is used.")
+        if compare is not None:
+            failures = compare_all(sessions, jobs, ids or None, progress)
+        else:
+            failures = explain_all(sessions[0], jobs, ids or None, progress)
+    if failures:
         fail(f"{len(failures)} of {len(jobs)} pictures not explained; {failures[0]}")
         raise typer.Exit(ReciprocamError.exit_code)
 
 
-def _open(
-    model: Path, rewriting: dict[str, Any], ids: Sequence[int], prepared: dict[str, str | None]
-) -> ExplainedSession:
-    """An explained file as it is; a plain model rewritten as ``rewriting`` says."""
+def _unsettled(session: Session) -> bool:
+    return not isinstance(session, ExplainedSession) or session.contract.preprocessing is None
+
+
+class _Ask(NamedTuple):
+    """What is to be explained, and how: the command's options in groups."""
+
+    model: Path
+    how: dict[str, Any]
+    ids: Sequence[int]
+    prepared: dict[str, str | None]
+    labels: tuple[str, ...]
+    progress: Inferences
+
+
+def _open(ask: _Ask) -> Session:
+    """An explained file as it is; a plain model explained as the options say."""
     try:
-        session = ExplainedSession(model)
+        session = ExplainedSession(ask.model)
     except NotRewrittenError:
-        return _rewrite(model, {"classes": "input"} | rewriting if ids else rewriting, prepared)
-    for name, value in rewriting.items():
+        return _explainer(ask, ask.how)
+    for name, value in ask.how.items():
         word = value.value if isinstance(value, Enum) else value
         raise OptionError(
             f"--{name.replace('_', '-')}", str(word), ("a plain model, and this file is explained already",)
         )
-    return session
+    preprocessing = read_preprocessing(session.contract.preprocessing, **ask.prepared)
+    return ExplainedSession(session.session, preprocessing=preprocessing, labels=ask.labels or session.labels)
 
 
-def _rewrite(model: Path, rewriting: dict[str, Any], prepared: dict[str, str | None]) -> ExplainedSession:
-    """Through a file, for a model in memory ends at 2 GB."""
-    from onnx_reciprocam.rewriter import rewrite
+def _explainer(ask: _Ask, how: dict[str, Any]) -> Session:
+    from onnx_reciprocam.explainers import explainer
 
-    with TemporaryDirectory() as temporary:
-        explained = Path(temporary) / model.name
-        rewrite(model, explained, preprocessing=read_preprocessing(None, **prepared), **rewriting)
-        return ExplainedSession(explained)
+    return explainer(
+        ask.model,
+        preprocessing=read_preprocessing(None, **ask.prepared),
+        labels=ask.labels,
+        progress=ask.progress.of_picture,
+        tell=say_aside,
+        **({"classes": "input"} | how if ask.ids else how),
+    )
 
 
-def _map_count(session: ExplainedSession, ids: Sequence[int]) -> int:
+def _compared(ask: _Ask, compare: str) -> list[Session]:
+    """One session per method; options go to the methods that they mean something to."""
+    from onnx_reciprocam.explainers import suited
+
+    if "method" in ask.how:
+        raise OptionError("--method", ask.how["method"], ("nothing beside --compare, which names the methods",))
+    names = dict.fromkeys(name.strip() for name in compare.split(","))
+    return [_explainer(ask, {"method": name, **suited(name, ask.how)}) for name in names]
+
+
+def _map_count(session: Session, ids: Sequence[int]) -> int:
     """Maps drawn per picture."""
-    choice = ClassChoice.parse(session.contract.classes)
+    choice = session.class_choice
     if choice.kind == "input" and not ids:
         raise OptionError("--class-id", "nothing", ("a class number: this file explains the classes it is told",))
     if session.class_count is not None and max(ids, default=0) >= session.class_count:
@@ -131,55 +162,3 @@ def _map_count(session: ExplainedSession, ids: Sequence[int]) -> int:
     if choice.kind != "input" and ids:
         raise OptionError("--class-id", str(ids[0]), (f"nothing: this file explains classes {str(choice)!r}",))
     return len(ids) or (choice.count if choice.kind == "top" and choice.count else 1)
-
-
-def _plan(images: Sequence[Path], folder: Path, count: int, *, overwrite: bool) -> list[Job]:
-    """Settle every file's name, and fail before the first picture rather than after the last."""
-    check_folder(folder)
-    numbers = ["", *(f"-{rank}" for rank in range(2, count + 1))]
-    jobs = [Job(image, tuple(folder / f"{image.stem}.explained{n}.png" for n in numbers)) for image in images]
-    owners: dict[Path, Path] = {}
-    for image, files in jobs:
-        if (other := owners.setdefault(files[0], image)) != image:
-            raise WriteError(str(files[0]), f"both {other} and {image} would go there; explain them one by one")
-        if not overwrite and (there := [file for file in files if file.exists()]):
-            raise WriteError(str(there[0]), "it exists; add --overwrite to replace it")
-    return jobs
-
-
-def _explain_all(session: ExplainedSession, jobs: Sequence[Job], ids: Sequence[int] | None) -> list[str]:
-    """Explain every picture, and tell; one that fails does not stop the others.
-
-    Returns:
-        Of those that failed, name and reason.
-    """
-    table = Table("Picture", "Top classes", "Saved as")
-    progress = track(jobs, "Explaining", transient=True, console=Console(stderr=True), disable=len(jobs) == 1)
-    failures = [failure for job in progress if (failure := _explain_one(session, job, ids, table))]
-    Console().print(table)
-    say(f"{len(jobs) - len(failures)} of {len(jobs)} explained, in {jobs[0].files[0].parent}")
-    return failures
-
-
-def _explain_one(session: ExplainedSession, job: Job, ids: Sequence[int] | None, table: Table) -> str:
-    """Write a picture's files and its row of the table; what went wrong, or nothing."""
-    name = Text(job.image.name)
-    try:
-        result = session.explain_image(job.image, class_ids=ids)
-        make_folder(job.files[0].parent)
-        files = job.files[: result.saliency.shape[1]]
-        saved = [result.save(file, rank=rank).name for rank, file in enumerate(files)]
-    except ReciprocamError as error:
-        table.add_row(name, Text(_reason(error), "red"), Text("failed", "red"))
-        return f"{job.image.name}: {_reason(error)}"
-    table.add_row(name, _top(result), Text("\n".join(saved)))
-    return ""
-
-
-def _reason(error: ReciprocamError) -> str:
-    """Without the picture's path, which stands in the row already."""
-    return error.reason if isinstance(error, ImageError) else str(error)
-
-
-def _top(result: Explanation) -> Text:
-    return Text("\n".join(f"{score:6.1%}  {label}" for _, label, score in result.top(_SHOWN)))

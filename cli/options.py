@@ -15,6 +15,7 @@ from onnx_reciprocam.contract import Mask, Normalize, RewriteOptions, Score, Ups
 _DEFAULTS = RewriteOptions()
 _MAPS = "Maps"
 _PICTURES = "How a picture becomes the input"
+_BLACK_BOX = "Black-box methods"
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The .onnx file of an exported classifier.")]
 Explained = Annotated[Path, typer.Argument(metavar="EXPLAINED", help="A file that `rewrite` wrote.")]
@@ -44,7 +45,7 @@ Method = Annotated[
     typer.Option(
         "--method",
         metavar="METHOD",
-        help="reciprocam: keep one cell, zero the rest, read the class score.",
+        help="How maps are made: reciprocam, cam, gradcam, rise, ...; `onnx-reciprocam methods` lists all.",
         show_default=_DEFAULTS.method,
         rich_help_panel=_MAPS,
     ),
@@ -129,6 +130,23 @@ Toggle = Annotated[
         metavar="",
         help="Add a bool input `explain`; a caller that passes false gets predictions alone, at the plain price.",
         rich_help_panel=_MAPS,
+    ),
+]
+
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples",
+        metavar="N",
+        help="Masks, draws or steps of a method that takes them.",
+        show_default="the method's",
+        rich_help_panel=_BLACK_BOX,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", metavar="N", min=0, help="Of what is drawn at random.", show_default="0", rich_help_panel=_BLACK_BOX
     ),
 ]
 

@@ -14,6 +14,11 @@ def say(*parts: str | tuple[str, str]) -> None:
     Console().print(Text.assemble(*parts), soft_wrap=True)
 
 
+def say_aside(message: str) -> None:
+    """A line on stderr that is no failure."""
+    Console(stderr=True, soft_wrap=True).print(Text(message))
+
+
 def share(more: float) -> str:
     """An extra cost as people say it: ``+1.4%``, or ``+12.3x`` once it is more than the whole."""
     return f"+{more:.1%}" if more < 1 else f"+{more:,.1f}x"

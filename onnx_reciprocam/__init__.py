@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnx_reciprocam.contract import Contract, Preprocessing
     from onnx_reciprocam.errors import ReciprocamError
+    from onnx_reciprocam.explainers import BlackBoxSession, explainer
     from onnx_reciprocam.rewriter import inspect, rewrite, strip
     from onnx_reciprocam.runtime import ExplainedSession, Explanation
     from onnx_reciprocam.verification import verify
 
 __all__ = [
+    "BlackBoxSession",
     "Contract",
     "ExplainedSession",
     "Explanation",
     "Preprocessing",
     "ReciprocamError",
     "__version__",
+    "explainer",
     "inspect",
     "rewrite",
     "strip",
@@ -35,11 +38,13 @@ __all__ = [
 ]
 
 _HOME = {
+    "BlackBoxSession": "explainers",
     "Contract": "contract",
     "ExplainedSession": "runtime",
     "Explanation": "runtime",
     "Preprocessing": "contract",
     "ReciprocamError": "errors",
+    "explainer": "explainers",
     "inspect": "rewriter",
     "rewrite": "rewriter",
     "strip": "rewriter",

@@ -33,6 +33,9 @@ UNSEEN = 0.5
 PANEL = 448
 """Pixels of the longer side of a panel of :func:`caption`, so that its text fits pictures of any size."""
 
+PER_ROW = 4
+"""Panels side by side; more go on below."""
+
 _MARGIN = 12
 _LINE = 26
 _INK = (32, 32, 32)
@@ -133,22 +136,26 @@ def heatmap(
     return painted
 
 
-def caption(panels: Mapping[str, Picture], lines: Sequence[str]) -> Picture:
+def caption(
+    panels: Mapping[str, Picture], lines: Sequence[str], notes: Mapping[str, Sequence[str]] | None = None
+) -> Picture:
     """One picture to look at: panels side by side under their titles, lines of text below.
 
     Args:
-        panels: Picture per title; each is scaled to :data:`PANEL` pixels on its longer side.
+        panels: Picture per title, :data:`PER_ROW` in a row; each is scaled to :data:`PANEL` pixels on its longer side.
         lines: Text; what OpenCV's ASCII font lacks is transliterated, what is too long ends in dots.
+        notes: Lines that stand under a panel, by its title; as many under each.
 
     Returns:
         ``[H, W, 3]``, on white.
     """
-    columns = [_column(title, panel) for title, panel in panels.items()]
-    row = np.hstack([_pad(column, max(c.shape[0] for c in columns), column.shape[1]) for column in columns])
-    text = np.full((_LINE * len(lines) + _MARGIN, row.shape[1], 3), _PAPER, np.uint8)
+    columns = [_column(title, panel, (notes or {}).get(title, ())) for title, panel in panels.items()]
+    rows = [_row(columns[i : i + PER_ROW]) for i in range(0, len(columns), PER_ROW)]
+    width = max(row.shape[1] for row in rows)
+    text = np.full((_LINE * len(lines) + _MARGIN, width, 3), _PAPER, np.uint8)
     for number, line in enumerate(lines):
         _write(text, line, _LINE * (number + 1) - _MARGIN // 2)
-    return np.vstack([row, text])
+    return np.vstack([*(_pad(row, row.shape[0], width, left=0) for row in rows), text])
 
 
 def encode(picture: Picture, ending: str) -> bytes:
@@ -175,8 +182,13 @@ def _check_picture(image: Picture) -> None:
         raise InputError("image", f"is {image.dtype}; a picture here is uint8 RGB, 0 to 255.")
 
 
-def _column(title: str, panel: Picture) -> Picture:
-    """A panel scaled, centred in a column wide enough for text, its title above."""
+def _row(columns: Sequence[Picture]) -> Picture:
+    height = max(column.shape[0] for column in columns)
+    return np.hstack([_pad(column, height, column.shape[1]) for column in columns])
+
+
+def _column(title: str, panel: Picture, notes: Sequence[str]) -> Picture:
+    """A panel scaled, centred in a column wide enough for text, its title above, its notes below."""
     _check_picture(panel)
     scale = PANEL / max(panel.shape[:2])
     height, width = (max(1, round(side * scale)) for side in panel.shape[:2])
@@ -184,18 +196,20 @@ def _column(title: str, panel: Picture) -> Picture:
     scaled = cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
     framed = _pad(
         np.asarray(scaled, np.uint8),
-        height + _LINE + 2 * _MARGIN,
+        height + _LINE * (1 + len(notes)) + 2 * _MARGIN,
         max(width, PANEL // 2) + 2 * _MARGIN,
         top=_LINE + _MARGIN,
     )
     _write(framed, title, _LINE)
+    for number, note in enumerate(notes, start=1):
+        _write(framed, note, height + _LINE * (1 + number) + _MARGIN)
     return framed
 
 
-def _pad(picture: Picture, height: int, width: int, top: int = 0) -> Picture:
-    """``picture`` on a white sheet, ``top`` pixels down, centred across."""
+def _pad(picture: Picture, height: int, width: int, top: int = 0, left: int | None = None) -> Picture:
+    """``picture`` on a white sheet, ``top`` pixels down, ``left`` pixels across or centred."""
     sheet = np.full((height, width, 3), _PAPER, np.uint8)
-    left = (width - picture.shape[1]) // 2
+    left = (width - picture.shape[1]) // 2 if left is None else left
     sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return sheet
 

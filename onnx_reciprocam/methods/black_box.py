@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from onnx_reciprocam.contract import Score
+from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.methods.method import Method
 
 if TYPE_CHECKING:
@@ -74,11 +75,25 @@ class BlackBox(Method):
         score: Which number of the network it reads unless the caller chooses another.
         samples: How many masks, steps or draws unless the caller chooses another number; None where that is no choice.
         drawn: Whether it draws at random, so that its seed matters.
+        count: The number of samples of this object.
+
+    Args:
+        samples: Another number than the method's own.
+
+    Raises:
+        OptionError: There is no such choice, or it is below 1.
     """
 
     score: ClassVar[Score] = Score.PROBABILITY
     samples: ClassVar[int | None] = None
     drawn: ClassVar[bool] = False
+
+    def __init__(self, samples: int | None = None) -> None:
+        if samples is not None and self.samples is None:
+            raise OptionError("--samples", str(samples), (f"nothing with --method {self.name}",))
+        if samples is not None and samples < 1:
+            raise OptionError("--samples", str(samples), ("a number from 1",))
+        self.count: int = samples or self.samples or 1
 
     @abstractmethod
     def explain(self, problem: Problem) -> Maps:

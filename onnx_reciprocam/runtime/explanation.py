@@ -129,7 +129,7 @@ class Explanation:
             "saliency": visualise.heatmap(picture, saliency, region),
             "overlay": visualise.overlay(picture, saliency, _FIGURE_ALPHA, region),
         }
-        class_id = int(self.classes[index, self._ranked(index)[rank]])
+        class_id = int(self.classes[index, self.ranked(index)[rank]])
         lines = [f"{p.score:.1%}  {self._title(p.class_id)}" for p in self.top(index=index)]
         return visualise.caption(panels, [f"Why {self._title(class_id)}?", *lines])
 
@@ -162,12 +162,12 @@ class Explanation:
             raise InputError("index", f"there is no image {index}; the batch has {len(self.predictions)}.")
         return np.asarray(self.predictions[index]).reshape(-1)
 
-    def _ranked(self, index: int) -> NDArray[np.intp]:
+    def ranked(self, index: int = 0) -> NDArray[np.intp]:
         """Places of an image's maps along K, best-scored class first."""
         return np.argsort(-self._scores(index)[self.classes[index]].astype(np.float64), kind="stable")
 
     def _map(self, index: int, rank: int) -> NDArray[np.float32]:
-        ranked = self._ranked(index)
+        ranked = self.ranked(index)
         if not ranked.size:
             raise InputError("rank", "this run has no maps: it was told explain=False.")
         if not 0 <= rank < len(ranked):

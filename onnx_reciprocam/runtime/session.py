@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnx_reciprocam.contract import CLASS_IDS_INPUT, SALIENCY, SALIENCY_CLASSES, TOGGLE_INPUT, Contract, Preprocessing
+from onnx_reciprocam.contract import (
+    CLASS_IDS_INPUT,
+    SALIENCY,
+    SALIENCY_CLASSES,
+    TOGGLE_INPUT,
+    ClassChoice,
+    Contract,
+    Preprocessing,
+)
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.runtime.explanation import Explanation
 from onnx_reciprocam.runtime.model_session import ModelSession
@@ -70,6 +78,11 @@ class ExplainedSession(ModelSession):
             preprocessing=preprocessing or self.contract.preprocessing or Preprocessing(),
             labels=self.contract.labels if labels is None else labels,
         )
+
+    @property
+    def class_choice(self) -> ClassChoice:
+        """Which classes of an image get a map."""
+        return ClassChoice.parse(self.contract.classes)
 
     def __call__(
         self,

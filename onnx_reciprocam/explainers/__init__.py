@@ -1,0 +1,6 @@
+"""A plain model and a method become something to call: an explained file in memory, or a black box around a session."""
+
+from onnx_reciprocam.explainers.black_box import BlackBoxSession
+from onnx_reciprocam.explainers.factory import FALLBACK, explainer, suited
+
+__all__ = ["FALLBACK", "BlackBoxSession", "explainer", "suited"]

@@ -1,0 +1,164 @@
+"""One call for every method: what it gives back is called the same way, whatever happens inside."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from onnx_reciprocam.contract import ClassChoice, Mask, Normalize, Score
+from onnx_reciprocam.errors import NoTargetError, OptionError
+from onnx_reciprocam.explainers.black_box import BlackBoxSession
+from onnx_reciprocam.methods import BlackBox, Needs, find
+from onnx_reciprocam.rewriter import rewrite
+from onnx_reciprocam.rewriter.inspection import automatic
+from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.runtime import ExplainedSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from onnx_reciprocam.contract import Preprocessing
+    from onnx_reciprocam.graph import ModelSource
+    from onnx_reciprocam.methods.black_box import ProgressFn
+
+DEFAULT, FALLBACK = "reciprocam", "occlusion"
+"""The method where none is named, and the one where that has no target."""
+IN_GRAPH_ONLY = ("mask", "vit_mask", "max_memory", "toggle", "upsample")
+"""Options of a rewrite that mean nothing around a session."""
+
+
+def explainer(
+    model: ModelSource,
+    method: str | None = None,
+    *,
+    samples: int | None = None,
+    seed: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str] = (),
+    providers: Sequence[Any] | None = None,
+    session_options: Any = None,
+    progress: ProgressFn = lambda _done, _total: None,
+    tell: Callable[[str], object] = warnings.warn,
+    **options: Any,
+) -> ExplainedSession | BlackBoxSession:
+    """A plain model with any method, ready to be called on batches and pictures.
+
+    >>> explain = rc.explainer("resnet50.onnx", "rise", samples=1000)  # doctest: +SKIP
+    >>> explain.explain_image("cat.jpg").save("cat.png")  # doctest: +SKIP
+
+    Args:
+        model: Path, bytes or ``ModelProto`` of a plain model.
+        method: Its name; ``reciprocam`` if None, or where the model has no target with cells ``occlusion``.
+        samples: Masks, steps or draws, for methods that take them.
+        seed: Of what is drawn at random, 0 if None.
+        preprocessing: How a picture becomes the input.
+        labels: Class names in order.
+        providers: onnxruntime's execution providers; None for the CPU.
+        session_options: onnxruntime's ``SessionOptions``.
+        progress: Told how many inferences of an image are done, by black-box methods.
+        tell: Told in a sentence when another method is taken than the default.
+        options: As :func:`~onnx_reciprocam.rewrite` takes them; around a session ``target``, ``output``, ``score``,
+            ``classes`` and ``normalize``.
+
+    Raises:
+        OptionError: An option means nothing to the method.
+        ReciprocamError: The model cannot be read or explained.
+    """
+    running = _Running(samples, seed, preprocessing, labels, providers, session_options, progress)
+    if method is not None:
+        return _open(model, method, running, options)
+    try:
+        return _open(model, DEFAULT, running, options)
+    except NoTargetError as error:
+        if options.get("target") is not None:
+            raise
+        tell(f"{DEFAULT} cannot explain this model ({error}), so {FALLBACK} does, in many runs instead of one.")
+        kept = {name: value for name, value in options.items() if name not in IN_GRAPH_ONLY}
+        return _open(model, FALLBACK, running, kept)
+
+
+def suited(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options that mean something to a method, where several share one list.
+
+    Args:
+        method: Its name.
+        options: As :func:`explainer` takes them, ``samples`` and ``seed`` among them.
+    """
+    kind = find(method)
+    if not issubclass(kind, BlackBox):
+        unsuited = {"samples", "seed", *(() if getattr(kind, "masks", False) else ("mask", "vit_mask", "max_memory"))}
+    else:
+        unsuited = set(IN_GRAPH_ONLY)
+        unsuited |= set() if Needs.CELLS in kind.needs else {"target"}
+        unsuited |= set() if kind.samples is not None else {"samples"}
+        unsuited |= set() if kind.drawn else {"seed"}
+    return {name: value for name, value in options.items() if name not in unsuited}
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What is not an option of a rewrite."""
+
+    samples: int | None
+    seed: int | None
+    preprocessing: Preprocessing | None
+    labels: Sequence[str]
+    providers: Sequence[Any] | None
+    session_options: Any
+    progress: ProgressFn
+
+
+def _open(
+    model: ModelSource, name: str, running: _Running, options: dict[str, Any]
+) -> ExplainedSession | BlackBoxSession:
+    method = find(name)
+    if not issubclass(method, BlackBox):
+        for option, value in (("--samples", running.samples), ("--seed", running.seed)):
+            if value is not None:
+                raise OptionError(option, str(value), (f"nothing with --method {name}, which draws no samples",))
+        return _rewritten(model, name, running, options)
+    return _around(model, method, running, options)
+
+
+def _rewritten(model: ModelSource, name: str, running: _Running, options: dict[str, Any]) -> ExplainedSession:
+    """Through a file, for a model in memory ends at 2 GB."""
+    with TemporaryDirectory(prefix="reciprocam-") as temporary:
+        path = Path(temporary) / "explained.onnx"
+        rewrite(model, path, method=name, preprocessing=running.preprocessing, labels=running.labels, **options)
+        return ExplainedSession(path, providers=running.providers, session_options=running.session_options)
+
+
+def _around(model: ModelSource, method: type[BlackBox], running: _Running, options: dict[str, Any]) -> BlackBoxSession:
+    only = ("nothing around a session: only methods that are spliced into the file",)
+    for name in IN_GRAPH_ONLY:
+        if options.get(name):
+            word = getattr(options[name], "value", options[name])
+            raise OptionError(f"--{name.replace('_', '-')}", str(word), only)
+    size = running.preprocessing.size if running.preprocessing else None
+    network = study(model, options.get("output"), size)
+    target = None
+    if Needs.CELLS in method.needs:
+        named = options.get("target")
+        target = network.find(named) if named else automatic(network, Mask.PIXEL)[0]
+    elif options.get("target"):
+        raise OptionError(
+            "--target", options["target"], (f"nothing with --method {method.name}, which needs no target",)
+        )
+    score = options.get("score")
+    return BlackBoxSession(
+        network,
+        method(running.samples),
+        target=target,
+        score=None if score is None else Score.parse(getattr(score, "value", score)),
+        classes=ClassChoice.parse(str(options.get("classes") or "predicted")),
+        normalize=Normalize.parse(getattr(value, "value", value) if (value := options.get("normalize")) else "minmax"),
+        seed=running.seed or 0,
+        preprocessing=running.preprocessing,
+        labels=running.labels,
+        providers=running.providers,
+        session_options=running.session_options,
+        progress=running.progress,
+    )
