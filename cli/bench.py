@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.timings import quartiles
 
 from . import options as shared
@@ -28,12 +30,24 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="The same for programs, run by run.")] = False,
     output: shared.Output = None,
     size: shared.Size = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            "--compare",
+            metavar="METHOD,METHOD",
+            help="Time several methods against the plain model instead, black boxes among them.",
+            show_default=False,
+        ),
+    ] = None,
     target: shared.Target = None,
+    method: shared.Method = None,
     mask: shared.MaskChoice = None,
     vit_mask: shared.VitMaskChoice = None,
     score: shared.ScoreChoice = None,
     classes: shared.Classes = None,
     max_memory: shared.MaxMemory = None,
+    samples: shared.Samples = None,
+    seed: shared.Seed = None,
     batch: Annotated[
         int | None,
         typer.Option(
@@ -64,32 +78,61 @@ def bench(
         ),
     ] = None,
 ) -> None:
-    """Time MODEL without maps, with maps, and with maps made the slow way.
+    """Time MODEL without maps, with maps, and with maps made the slow way; or with --compare several methods.
 
-    The three take turns on the same noise. Peak memory is measured in a fresh process for each.
+    The variants take turns on the same noise. Peak memory is measured in a fresh process for each.
     """
+    how = shared.given(target=target, mask=mask, vit_mask=vit_mask, score=score, classes=classes, max_memory=max_memory)
+    race: dict[str, Any] = {
+        "threads": threads, "runs": runs, "warmup": warmup, "output": output, "size": read_size(size),
+        "providers": provider,
+    }  # fmt: skip
+    if compare is not None:
+        if method is not None:
+            raise OptionError("--method", method, ("nothing beside --compare, which names the methods",))
+        if batch not in {None, 1}:
+            raise OptionError("--batch", str(batch), ("1 with --compare, since black boxes explain one image",))
+        _compare(model, compare, how | shared.given(samples=samples, seed=seed), race, as_json=as_json)
+        return
     from onnx_reciprocam.benchmark import bench as measure
 
-    how = shared.given(mask=mask, vit_mask=vit_mask, score=score, classes=classes, max_memory=max_memory)
     with Console(stderr=True).status("Reading") as status:
-        found = measure(
-            model,
-            target=target,
-            batch=batch,
-            threads=threads,
-            runs=runs,
-            warmup=warmup,
-            naive=naive,
-            output=output,
-            size=read_size(size),
-            providers=provider,
-            progress=status.update,
-            **how,
-        )
+        how |= shared.given(method=method)
+        found = measure(model, batch=batch, naive=naive, progress=status.update, **race, **how)
     if as_json:
         typer.echo(json.dumps(found.to_dict(), indent=2))
     else:
         _show(found)
+
+
+def _compare(model: Path, compare: str, how: dict[str, Any], race: dict[str, Any], *, as_json: bool) -> None:
+    """Several methods, a row each."""
+    from onnx_reciprocam.benchmark import compare as measure
+
+    names = list(dict.fromkeys(name.strip() for name in compare.split(",")))
+    with Console(stderr=True).status("Reading") as status:
+        found = measure(model, names, progress=status.update, **race, **how)
+    if as_json:
+        typer.echo(json.dumps([row.to_dict() for row in found], indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("method")
+    for column in ("median ms", "x plain", "quartiles", "inferences", "peak MB", "runs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in found:
+        peak = "" if row.peak_mb is None else f"{row.peak_mb:,.0f}"
+        spread = _range(row.ratios) if len(row.ratios) > 1 else ""
+        table.add_row(
+            row.method,
+            _number(row.median),
+            f"{row.ratio:,.2f}",
+            spread,
+            f"{row.inferences:,}",
+            peak,
+            str(len(row.ratios)),
+        )
+    Console().print(table)
+    say("x plain: beside the plain model's run of the same round, median; a black box beside the plain runs around it.")
 
 
 def _show(found: Benchmark) -> None:

@@ -16,10 +16,12 @@ from onnx_reciprocam.runtime import ExplainedSession
 from . import options as shared
 from .inferences import Inferences, inferences
 from .pictures import compare_all, explain_all, plan
-from .preprocessing import read_labels, read_preprocessing
+from .preprocessing import read_labels, read_preprocessing, read_size
 from .terminal import fail, say_aside
 
 if TYPE_CHECKING:
+    from onnx_reciprocam.rewriter.network import Network
+
     from .pictures import Session
 
 _ERRORS_ONLY = 3
@@ -129,11 +131,11 @@ def _open(ask: _Ask) -> Session:
     return ExplainedSession(session.session, preprocessing=preprocessing, labels=ask.labels or session.labels)
 
 
-def _explainer(ask: _Ask, how: dict[str, Any]) -> Session:
+def _explainer(ask: _Ask, how: dict[str, Any], network: Network | None = None) -> Session:
     from onnx_reciprocam.explainers import explainer
 
     return explainer(
-        ask.model,
+        network or ask.model,
         preprocessing=read_preprocessing(None, **ask.prepared),
         labels=ask.labels,
         progress=ask.progress.of_picture,
@@ -145,11 +147,15 @@ def _explainer(ask: _Ask, how: dict[str, Any]) -> Session:
 def _compared(ask: _Ask, compare: str) -> list[Session]:
     """One session per method; options go to the methods that they mean something to."""
     from onnx_reciprocam.explainers import suited
+    from onnx_reciprocam.rewriter.network import study
 
     if "method" in ask.how:
         raise OptionError("--method", ask.how["method"], ("nothing beside --compare, which names the methods",))
     names = dict.fromkeys(name.strip() for name in compare.split(","))
-    return [_explainer(ask, {"method": name, **suited(name, ask.how)}) for name in names]
+    how = {name: suited(name, ask.how) for name in names}
+    size = read_size(ask.prepared["size"])
+    network = study(ask.model, ask.how.get("output"), size)
+    return [_explainer(ask, {"method": name, **how[name]}, network) for name in names]
 
 
 def _map_count(session: Session, ids: Sequence[int]) -> int:

@@ -19,6 +19,7 @@ from .terminal import say
 
 if TYPE_CHECKING:
     from onnx_reciprocam.explainers import BlackBoxSession
+    from onnx_reciprocam.methods import Method
     from onnx_reciprocam.runtime import ExplainedSession, Explanation
 
     from .inferences import Inferences
@@ -104,17 +105,20 @@ def compare_all(
 
 def compared(results: Sequence[Explanation], rank: int) -> visualise.Picture:
     """The overlays of several methods side by side, with what each took."""
+    from onnx_reciprocam.methods import find
+
     first = results[0]
     panels = {"picture": first.views[0].picture} | {r.method: r.overlay(rank=rank, alpha=0.7) for r in results}
     notes = {"picture": [f"{p.score:.1%}  {p.label}" for p in first.top(2)]}
-    notes |= {r.method: [f"{r.seconds:,.2f} s", _inferences(r)] for r in results}
+    notes |= {r.method: [f"{r.seconds:,.2f} s", _inferences(r, find(r.method))] for r in results}
     class_id = int(first.classes[0, first.ranked()[rank]])
     return visualise.caption(panels, [f"Why {first.label(class_id)}?"], notes)
 
 
-def _inferences(result: Explanation) -> str:
-    words = f"{result.inferences:,} inference" + ("s" if result.inferences > 1 else "")
-    return words + (f", sampling error {result.error:.1%}" if result.error is not None else "")
+def _inferences(result: Explanation, method: type[Method]) -> str:
+    if result.inferences == 1:
+        return f"inferences: {method.inferences}"
+    return f"inferences: {result.inferences:,}" + (f", error {result.error:.1%}" if result.error is not None else "")
 
 
 def _each(jobs: Sequence[Job], one: Callable[[Job], object], table: Table, progress: Inferences) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from onnx_reciprocam.contract import ClassChoice, RewriteOptions, parse_bytes
+from onnx_reciprocam.contract import RewriteOptions
 
 from . import options as shared
 from .preprocessing import read_labels, read_preprocessing
@@ -56,12 +56,9 @@ def rewrite(
     """
     from onnx_reciprocam.rewriter import rewrite_with
 
-    options = RewriteOptions(
-        **shared.given(
-            target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, output=output, normalize=normalize,
-            upsample=upsample, classes=classes and ClassChoice.parse(classes), toggle=toggle,
-            max_memory=max_memory and parse_bytes(max_memory),
-        )
+    options = RewriteOptions.parse(
+        target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, output=output, normalize=normalize,
+        upsample=upsample, classes=classes, toggle=toggle, max_memory=max_memory,
     )  # fmt: skip
     preprocessing = read_preprocessing(
         None, size=size, crop=crop, mean=mean, std=std, scale=scale, color=color, layout=layout

@@ -50,14 +50,18 @@ class ModelRun:
 
     def start(self) -> Callable[[], list[Any]]:
         """Load the model; what comes back runs it once, each time on the same noise, and answers its outputs."""
+        session = ort.InferenceSession(self.path, self.options(), providers=list(self.providers))
+        feeds = self.feeds()
+        return partial(session.run, None, feeds)
+
+    def options(self) -> ort.SessionOptions:
+        """How sessions are run: quietly, with so many threads."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
         # otherwise the threads spin on after a run, and take the cores from whoever runs next
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        session = ort.InferenceSession(self.path, options, providers=list(self.providers))
-        feeds = self.feeds()
-        return partial(session.run, None, feeds)
+        return options
 
     def feeds(self) -> dict[str, NDArray[Any]]:
         """Standard normal noise from a fixed seed; zeros where the input takes no fractions."""

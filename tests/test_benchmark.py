@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import onnx_reciprocam as rc
-from onnx_reciprocam import benchmark
-from onnx_reciprocam.benchmark import bench, free_bytes, take_turns
+from onnx_reciprocam.benchmark import bench, field
+from onnx_reciprocam.benchmark.field import free_bytes, take_turns
 from onnx_reciprocam.cli import run
 from onnx_reciprocam.errors import AlreadyRewrittenError, ModelFileError, OptionError
 from onnx_reciprocam.model_run import ModelRun
@@ -146,7 +146,7 @@ def test_the_warm_up_does_not_count(in_place: list[ModelRun], monkeypatch: pytes
         asked.append(rounds)
         return {name: [99.0, 98.0, 1.0, 2.0, 3.0] for name in variants}
 
-    monkeypatch.setattr(benchmark, "take_turns", turns)
+    monkeypatch.setattr(field, "take_turns", turns)
     measured = bench(network(), runs=3, warmup=2)
     assert asked == [5]
     assert all(variant.milliseconds == (1, 2, 3) for variant in measured.variants)
@@ -197,7 +197,7 @@ class TestTheNaiveExplanationIsLeftOut:
         self.check(bench(network(), **QUICK, naive=False), in_place, "not asked for")
 
     def test_when_it_costs_too_much(self, in_place: list[ModelRun], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(benchmark, "COST_LIMIT", -1)
+        monkeypatch.setattr(field, "COST_LIMIT", -1)
         reason = "it takes 0 times the plain model's multiply-adds; the limit is -1"
         self.check(bench(network(), **QUICK), in_place, reason)
 
@@ -205,7 +205,7 @@ class TestTheNaiveExplanationIsLeftOut:
         self, in_place: list[ModelRun], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         (file := tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       10 kB\n")
-        monkeypatch.setattr(benchmark, "MEMORY", file)
+        monkeypatch.setattr(field, "MEMORY", file)
         assert free_bytes() == 10240
         # 15 copies of 3 images of [2, 3, 5] and of [2, 1, 1], four bytes each, four times over
         needed = 15 * 3 * (2 * 15 + 2) * 4 * 4
@@ -231,7 +231,7 @@ class TestTheNaiveExplanationIsLeftOut:
 
 
 def test_no_word_of_free_memory_means_no_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(benchmark, "MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr(field, "MEMORY", tmp_path / "nowhere")
     assert free_bytes() == float("inf")
 
 
@@ -266,7 +266,7 @@ def test_nothing_is_left_behind(temporary: Path, monkeypatch: pytest.MonkeyPatch
         assert len(list(temporary.glob("*/*.onnx"))) == 3
         raise error("in the middle")
 
-    monkeypatch.setattr(benchmark, "take_turns", turns)
+    monkeypatch.setattr(field, "take_turns", turns)
     with pytest.raises(error, match="in the middle"):
         bench(network(), **QUICK)
     assert list(temporary.iterdir()) == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from typing_extensions import Self
 
 
@@ -143,3 +145,26 @@ class RewriteOptions:
     toggle: bool = False
     max_memory: int | None = None
     """Bytes that the maps may add to a run, for one image where the batch is open; None for no limit."""
+
+    @classmethod
+    def parse(cls, **spelled: Any) -> RewriteOptions:
+        """The same from the command line's spellings, one keyword per field; what is left out or None has its default.
+
+        Raises:
+            OptionError: An option has a value that it does not take.
+        """
+        words: dict[str, Any] = {
+            name: getattr(value, "value", value) for name, value in spelled.items() if value is not None
+        }
+        return cls(**{name: _PARSERS[name](value) if name in _PARSERS else value for name, value in words.items()})
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "mask": Mask.parse,
+    "vit_mask": VitMask.parse,
+    "score": Score.parse,
+    "classes": lambda text: ClassChoice.parse(str(text)),
+    "normalize": Normalize.parse,
+    "upsample": Upsample.parse,
+    "max_memory": parse_bytes,
+}

@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from onnx_reciprocam.contract import ClassChoice, Mask, Normalize, Score
+from onnx_reciprocam.contract import RewriteOptions
 from onnx_reciprocam.errors import NoTargetError, OptionError
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
 from onnx_reciprocam.methods import BlackBox, Needs, find
-from onnx_reciprocam.rewriter import rewrite
 from onnx_reciprocam.rewriter.inspection import automatic
-from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.rewriter.network import Network, study
+from onnx_reciprocam.rewriter.rewrite import rewrite_with
 from onnx_reciprocam.runtime import ExplainedSession
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ IN_GRAPH_ONLY = ("mask", "vit_mask", "max_memory", "toggle", "upsample")
 
 
 def explainer(
-    model: ModelSource,
+    model: ModelSource | Network,
     method: str | None = None,
     *,
     samples: int | None = None,
@@ -50,7 +50,7 @@ def explainer(
     >>> explain.explain_image("cat.jpg").save("cat.png")  # doctest: +SKIP
 
     Args:
-        model: Path, bytes or ``ModelProto`` of a plain model.
+        model: Path, bytes or ``ModelProto`` of a plain model; or what :func:`study` made of it, for several methods.
         method: Its name; ``reciprocam`` if None, or where the model has no target with cells ``occlusion``.
         samples: Masks, steps or draws, for methods that take them.
         seed: Of what is drawn at random, 0 if None.
@@ -112,49 +112,49 @@ class _Running:
 
 
 def _open(
-    model: ModelSource, name: str, running: _Running, options: dict[str, Any]
+    model: ModelSource | Network, name: str, running: _Running, options: dict[str, Any]
 ) -> ExplainedSession | BlackBoxSession:
     method = find(name)
-    if not issubclass(method, BlackBox):
-        for option, value in (("--samples", running.samples), ("--seed", running.seed)):
-            if value is not None:
-                raise OptionError(option, str(value), (f"nothing with --method {name}, which draws no samples",))
-        return _rewritten(model, name, running, options)
-    return _around(model, method, running, options)
+    if issubclass(method, BlackBox):
+        return _around(_studied(model, running, options), method, running, options)
+    for option, value in (("--samples", running.samples), ("--seed", running.seed)):
+        if value is not None:
+            raise OptionError(option, str(value), (f"nothing with --method {name}, which draws no samples",))
+    return _rewritten(model, running, RewriteOptions.parse(**options, method=name))
 
 
-def _rewritten(model: ModelSource, name: str, running: _Running, options: dict[str, Any]) -> ExplainedSession:
+def _studied(model: ModelSource | Network, running: _Running, options: dict[str, Any]) -> Network:
+    size = running.preprocessing.size if running.preprocessing else None
+    return model if isinstance(model, Network) else study(model, options.get("output"), size)
+
+
+def _rewritten(model: ModelSource | Network, running: _Running, options: RewriteOptions) -> ExplainedSession:
     """Through a file, for a model in memory ends at 2 GB."""
     with TemporaryDirectory(prefix="reciprocam-") as temporary:
         path = Path(temporary) / "explained.onnx"
-        rewrite(model, path, method=name, preprocessing=running.preprocessing, labels=running.labels, **options)
+        rewrite_with(model, path, options, preprocessing=running.preprocessing, labels=running.labels)
         return ExplainedSession(path, providers=running.providers, session_options=running.session_options)
 
 
-def _around(model: ModelSource, method: type[BlackBox], running: _Running, options: dict[str, Any]) -> BlackBoxSession:
+def _around(network: Network, method: type[BlackBox], running: _Running, options: dict[str, Any]) -> BlackBoxSession:
     only = ("nothing around a session: only methods that are spliced into the file",)
     for name in IN_GRAPH_ONLY:
         if options.get(name):
             word = getattr(options[name], "value", options[name])
             raise OptionError(f"--{name.replace('_', '-')}", str(word), only)
-    size = running.preprocessing.size if running.preprocessing else None
-    network = study(model, options.get("output"), size)
+    parsed = RewriteOptions.parse(**options)
     target = None
     if Needs.CELLS in method.needs:
-        named = options.get("target")
-        target = network.find(named) if named else automatic(network, Mask.PIXEL)[0]
-    elif options.get("target"):
-        raise OptionError(
-            "--target", options["target"], (f"nothing with --method {method.name}, which needs no target",)
-        )
-    score = options.get("score")
+        target = network.find(parsed.target) if parsed.target else automatic(network)[0]
+    elif parsed.target:
+        raise OptionError("--target", parsed.target, (f"nothing with --method {method.name}, which needs no target",))
     return BlackBoxSession(
         network,
         method(running.samples),
         target=target,
-        score=None if score is None else Score.parse(getattr(score, "value", score)),
-        classes=ClassChoice.parse(str(options.get("classes") or "predicted")),
-        normalize=Normalize.parse(getattr(value, "value", value) if (value := options.get("normalize")) else "minmax"),
+        score=parsed.score if options.get("score") else None,
+        classes=parsed.classes,
+        normalize=parsed.normalize,
         seed=running.seed or 0,
         preprocessing=running.preprocessing,
         labels=running.labels,

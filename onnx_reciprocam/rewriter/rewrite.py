@@ -7,23 +7,12 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from onnx_reciprocam.contract import (
-    ClassChoice,
-    Contract,
-    Mask,
-    Normalize,
-    Preprocessing,
-    RewriteOptions,
-    Score,
-    Upsample,
-    VitMask,
-    parse_bytes,
-)
+from onnx_reciprocam.contract import Contract, Preprocessing, RewriteOptions
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.graph import check_writable, load, save
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.inspection import automatic
-from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.rewriter.network import Network, study
 from onnx_reciprocam.rewriter.splice import splice
 
 if TYPE_CHECKING:
@@ -80,18 +69,18 @@ def rewrite(
     Raises:
         ReciprocamError: The model, an option or the destination cannot be used; nothing is written then.
     """
-    options = RewriteOptions(
+    options = RewriteOptions.parse(
         target=target,
         method=method,
-        mask=Mask.parse(mask),
-        vit_mask=VitMask.parse(vit_mask),
-        score=Score.parse(score),
-        classes=ClassChoice.parse(classes),
+        mask=mask,
+        vit_mask=vit_mask,
+        score=score,
+        classes=classes,
         output=output,
-        normalize=Normalize.parse(normalize),
-        upsample=Upsample.parse(upsample),
+        normalize=normalize,
+        upsample=upsample,
         toggle=toggle,
-        max_memory=parse_bytes(max_memory) if max_memory is not None else None,
+        max_memory=max_memory,
     )
     return rewrite_with(
         model, destination, options, overwrite=overwrite, preprocessing=preprocessing, labels=labels
@@ -100,7 +89,7 @@ def rewrite(
 
 @deeply()
 def rewrite_with(
-    model: ModelSource,
+    model: ModelSource | Network,
     destination: str | os.PathLike[str] | None,
     options: RewriteOptions,
     *,
@@ -108,10 +97,15 @@ def rewrite_with(
     preprocessing: Preprocessing | None = None,
     labels: Sequence[str] = (),
 ) -> Spliced:
-    """:func:`rewrite` with its options in one object, and with the notes of the walk in the answer."""
+    """:func:`rewrite` with its options in one object, and with the notes of the walk in the answer.
+
+    A model that is studied already is not read again.
+    """
     if destination is not None:
         check_writable(Path(destination), overwrite=overwrite)
-    network = study(model, options.output, preprocessing.size if preprocessing else None)
+    network = model
+    if not isinstance(network, Network):
+        network = study(network, options.output, preprocessing.size if preprocessing else None)
     if labels and len(labels) != network.scores.classes:
         counts = f"{len(labels)} names for {network.scores.classes} classes"
         raise InputError("labels", f"{counts}; one name per class, in order.")

@@ -1,8 +1,4 @@
-"""Plain against explained, in one run: the time of a call, and the memory of a process that makes it.
-
-What makes the numbers comparable: the variants take turns, in every order, on the same inputs, so that a machine that
-slows down hits all of them; their threads sleep between turns; and each has its peak memory measured in a fresh process.
-"""
+"""The variants of a benchmark: each in a file of its own, each tried alone, then all in turns."""
 
 from __future__ import annotations
 
@@ -12,28 +8,24 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import onnx
 import onnxruntime as ort
 
-from onnx_reciprocam.contract import CLASS_IDS_INPUT, ClassChoice, Mask, RewriteOptions, Score, VitMask, parse_bytes
+from onnx_reciprocam.contract import CLASS_IDS_INPUT
 from onnx_reciprocam.errors import ModelFileError, OptionError
 from onnx_reciprocam.graph import descendants, input_specs, save
-from onnx_reciprocam.model_run import ModelRun
-from onnx_reciprocam.rewriter.inspection import automatic
-from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.rewriter.splice import splice
-from onnx_reciprocam.timings import Benchmark, Variant
+from onnx_reciprocam.timings import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import onnx_graphsurgeon as gs
 
-    from onnx_reciprocam.graph import ModelSource
-    from onnx_reciprocam.model_run import Inputs
+    from onnx_reciprocam.contract import RewriteOptions
+    from onnx_reciprocam.model_run import Inputs, ModelRun
     from onnx_reciprocam.rewriter.network import Network, Target
     from onnx_reciprocam.rewriter.spliced import Spliced
 
@@ -43,85 +35,6 @@ LIVE = 4
 """Memory of a tail over that of its widest node: 1.6 to 4.2 measured, for what lives beside it and what is rounded up."""
 MEMORY = Path("/proc/meminfo")
 """Where Linux tells how much memory is free."""
-
-
-def bench(
-    model: ModelSource,
-    *,
-    target: str | None = None,
-    mask: str = "pixel",
-    vit_mask: str = "residual",
-    score: str = "logit",
-    classes: str = "predicted",
-    max_memory: str | None = None,
-    batch: int | None = None,
-    threads: int = 2,
-    runs: int = 15,
-    warmup: int = 3,
-    naive: bool = True,
-    output: str | None = None,
-    size: tuple[int, int] | None = None,
-    providers: Sequence[str] | None = None,
-    progress: Callable[[str], object] = lambda _: None,
-) -> Benchmark:
-    """Rewrite a plain model in memory, and time it with and without maps on seeded noise.
-
-    Args:
-        model: Path, bytes or ``ModelProto``.
-        target: Node or tensor whose cells are masked; the last one possible if None.
-        mask: ``pixel``, ``gaussian`` or ``replicated``.
-        vit_mask: ``residual`` or ``post-norm``.
-        score: ``logit`` or ``probability``.
-        classes: ``predicted``, ``all``, ``top:K`` or ``input``; for the last, one class per image is asked for.
-        max_memory: What the maps of one image may add to a run, as ``rewrite`` takes it; the naive way has no limit.
-        batch: Images per run; None for 1, or what the model fixes.
-        threads: Within an operator (onnxruntime's ``intra_op_num_threads``).
-        runs: Of each variant.
-        warmup: Runs of each variant before those.
-        naive: Also time the naive explanation, unless that takes more than :data:`COST_LIMIT` or the free memory.
-        output: The output to explain; the first that scores classes if None.
-        size: Height and width of the images where the model leaves them open.
-        providers: onnxruntime's execution providers; None for the CPU. Peak memory is the host's in any case.
-        progress: Told what happens next.
-
-    Raises:
-        OptionError: An option has a value it does not take.
-        ReciprocamError: The model cannot be read, rewritten or run, or temporary files cannot be written.
-    """
-    _check_counts(batch=batch, threads=threads, runs=runs, warmup=warmup)
-    used = _known(providers)
-    options = RewriteOptions(
-        mask=Mask.parse(mask),
-        vit_mask=VitMask.parse(vit_mask),
-        score=Score.parse(score),
-        classes=ClassChoice.parse(classes),
-        max_memory=parse_bytes(max_memory) if max_memory is not None else None,
-    )
-    progress("Rewriting")
-    network = study(model, output, size)
-    chosen = network.find(target) if target else automatic(network)[0]
-    inputs = _inputs(network, batch)
-    with TemporaryDirectory(prefix="reciprocam-bench-") as folder:
-        field = _Field(network, chosen, options, ModelRun(folder, inputs, threads, used), progress)
-        field.enter("plain", network.model.proto, inputs)
-        spliced = splice(network, chosen, options)
-        field.enter_explained("explained", spliced)
-        skipped = field.enter_naive() if naive else "not asked for"
-        variants = field.race(warmup, runs)
-    return Benchmark(
-        model=network.model.name,
-        target=chosen.tensor.name,
-        grid=chosen.seen_grid,
-        multiply_adds=1 + spliced.cost / max(spliced.plain_cost, 1),
-        inputs={name: tuple(shape) for name, (_, shape) in inputs.items()},
-        threads=threads,
-        warmup=warmup,
-        providers=used,
-        plain=variants["plain"],
-        explained=variants["explained"],
-        naive=variants.get("naive"),
-        naive_skipped=skipped,
-    )
 
 
 def take_turns(
@@ -139,27 +52,17 @@ def take_turns(
     return times
 
 
-class _Field:
+class Field:
     """The variants that have shown that they run, each alone in a process of its own.
 
     Args:
         network: The plain model.
-        target: Of the maps.
-        options: Of the maps.
         blank: What the variants have in common; its path is the folder that they are written to.
         progress: Told what happens next.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        target: Target,
-        options: RewriteOptions,
-        blank: ModelRun,
-        progress: Callable[[str], object],
-    ) -> None:
-        self._network, self._target, self._options = network, target, options
-        self._blank, self._progress = blank, progress
+    def __init__(self, network: Network, blank: ModelRun, progress: Callable[[str], object]) -> None:
+        self._network, self._blank, self._progress = network, blank, progress
         self._runs: dict[str, ModelRun] = {}
         self._peaks: dict[str, float | None] = {}
 
@@ -184,13 +87,13 @@ class _Field:
             inputs[ids] = ("int64", (self._images, 1))
         self.enter(name, spliced.model, inputs)
 
-    def enter_naive(self) -> str:
+    def enter_naive(self, target: Target, options: RewriteOptions) -> str:
         """The naive explanation if it can be afforded; otherwise why it cannot."""
-        naive = splice(self._network, self._target, self._options, naive=True)
+        naive = splice(self._network, target, options, naive=True)
         times = naive.cost / max(naive.plain_cost, 1)
         if times > COST_LIMIT:
             return f"it takes {times:,.0f} times the plain model's multiply-adds; the limit is {COST_LIMIT}"
-        needed = _bytes_of_copies(self._network, self._target) * self._images / self._network.batch
+        needed = _bytes_of_copies(self._network, target) * self._images / self._network.batch
         if needed > (free := free_bytes()):
             return f"its copies take about {needed / 1e9:,.3g} GB; {free / 1e9:,.3g} GB of memory are free"
         try:
@@ -198,6 +101,10 @@ class _Field:
         except ModelFileError as error:  # most likely it ran out of memory after all
             return str(error)
         return ""
+
+    def start(self, name: str) -> Callable[[], object]:
+        """What runs a variant once."""
+        return self._runs[name].start()
 
     def race(self, warmup: int, runs: int) -> dict[str, Variant]:
         """Time all that have entered."""
@@ -230,7 +137,7 @@ def free_bytes() -> float:
     return int(match[1]) * 1024 if match else math.inf
 
 
-def _inputs(network: Network, batch: int | None) -> dict[str, tuple[str, Sequence[int]]]:
+def inputs_of(network: Network, batch: int | None) -> dict[str, tuple[str, Sequence[int]]]:
     """Type and shape of every input, as probed, with ``batch`` images where that is open."""
     shapes, image = network.shapes, network.image.name
     fixed = shapes.static(image)[0]
@@ -244,7 +151,8 @@ def _inputs(network: Network, batch: int | None) -> dict[str, tuple[str, Sequenc
     return inputs
 
 
-def _check_counts(*, batch: int | None, threads: int, runs: int, warmup: int) -> None:
+def check_counts(*, batch: int | None, threads: int, runs: int, warmup: int) -> None:
+    """Refuse numbers of images, threads and runs that make no sense."""
     for option, count, least in (
         ("batch", batch, 1),
         ("threads", threads, 1),
@@ -255,7 +163,8 @@ def _check_counts(*, batch: int | None, threads: int, runs: int, warmup: int) ->
             raise OptionError(f"--{option}", str(count), (f"whole numbers from {least}",))
 
 
-def _known(providers: Sequence[str] | None) -> tuple[str, ...]:
+def known_providers(providers: Sequence[str] | None) -> tuple[str, ...]:
+    """Those of onnxruntime's execution providers, or the CPU's."""
     available = ort.get_available_providers()
     for provider in providers or ():
         if provider not in available:
