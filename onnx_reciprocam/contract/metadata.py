@@ -20,6 +20,9 @@ SALIENCY_CLASSES = "saliency_classes"
 CLASS_IDS_INPUT = "saliency_class_ids"
 TOGGLE_INPUT = "explain"
 
+NO_MASK = "none"
+"""What ``mask`` says where the method masks no cells."""
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -27,7 +30,8 @@ class Contract:
 
     Args:
         target: The tensor whose cells are masked.
-        method, mask, score, classes, normalize, upsample: The options of the rewrite, as the command line spells them.
+        method, mask, score, classes, normalize, upsample: The options of the rewrite, as the command line spells them;
+            the mask is :data:`NO_MASK` where the method masks no cells.
         layout: The target's axes as einops writes them, ``b c h w`` or ``b h w c``.
         grid: Cells down and across; None where only the image's size decides.
         outputs: Real name per role: ``score`` (the explained output of the original), ``saliency``, and

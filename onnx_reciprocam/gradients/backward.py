@@ -103,6 +103,9 @@ class Backward:
         if any(True for _ in node.subgraphs()):
             raise GradientError(f"{node.op} holds a graph of its own, and gradients are not taken through those")
         inputs = [known.get(t.name) or (self._outside(branch, t, batch) if t.name else t) for t in node.inputs]
+        if node.op == "Where" and _is_zero(node.inputs[2]):
+            known[node.outputs[0].name] = _where_positive(branch, inputs[0], inputs[1], node.inputs[2].values.dtype)
+            return
         made = branch.emit(node.op, inputs, outputs=len(node.outputs), domain=node.domain or "", **node.attrs)
         known.update((output.name, new) for output, new in zip(node.outputs, made, strict=True) if output.name)
 
@@ -115,6 +118,15 @@ class Backward:
         if tensor.name in self._read:
             return self.of.model.tensors[tensor.name]
         return branch.constant(tensor.values, tensor.values.dtype)
+
+
+def _is_zero(tensor: gs.Tensor) -> bool:
+    return isinstance(tensor, gs.Constant) and tensor.values.dtype.kind == "f" and not tensor.values.any()
+
+
+def _where_positive(branch: Branch, condition: gs.Tensor, values: gs.Tensor, dtype: np.dtype[np.generic]) -> gs.Tensor:
+    """``values`` where the condition holds, else 0, as a product: onnxruntime's Where takes eight times as long."""
+    return branch.op("Mul", values, branch.cast(condition, dtype))
 
 
 def _refuse_steps(of: Stretch) -> None:

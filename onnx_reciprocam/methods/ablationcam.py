@@ -49,6 +49,7 @@ class AblationCAM(InGraph):
         axis = labels.index("c")
         channels = scene.walk.seen(scene.target)[axis]
         every = scene.branch.constant(np.arange(channels), hint="channels")
+        scene.charge("per channel", channels)
         inner = Branch(scene.model, f"{scene.branch.namespace}ablated")
         one = inner.input(gs.Variable(inner.name("channel"), np.int64, []))
         along = inner.reshape(every, [channels if i == axis else 1 for i in range(len(labels))])

@@ -93,11 +93,22 @@ class Scene:
         """
         seeds = self.directions(self.branch, self.logits)
         found = Backward(self.stretch).emit(self.branch, seeds, self.batch)
-        for node in self.stretch.nodes:
-            made = self.model.tensors[node.output[0]].inputs[0]
-            cost = self.walk.multiply_adds(made) * (self.options.classes.count or self.classes)
-            self.walk.notes.append(Note(node.name or node.output[0], node.op_type, "Gradient", cost))
+        self.charge("Gradient", self.options.classes.count or self.classes)
         return cells_last(self.branch, found, self.layout, self.shapes.static(self.target.name), directions=True)
+
+    def charge(self, term: str, times: int, *, whole: bool = False) -> None:
+        """Note what runs cost that a method adds.
+
+        Args:
+            term: What they are, for the report.
+            times: How many; a backward pass of one class costs about as much as a run.
+            whole: Whether they are of the whole network instead of the tail.
+        """
+        behind = {node.output[0] for node in self.stretch.nodes}
+        for node in self.model.graph.nodes:
+            if node.outputs and (whole or node.outputs[0].name in behind):
+                cost = self.walk.multiply_adds(node) * times
+                self.walk.notes.append(Note(node.name or node.outputs[0].name, node.op, term, cost))
 
     def directions(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
         """The explained scores differentiated by the logits, ``[*logits, K]``: for ``logit`` 1 at the class itself.

@@ -56,6 +56,8 @@ class SmoothGradCAMPlusPlus(InGraph):
         shape = [size if size is not None else 1 for size in scene.shapes.static(image.name)]
         drawn = np.random.default_rng(SEED).standard_normal((SAMPLES, 1, *shape[1:])) * DEVIATION
         noise = scene.branch.constant(drawn, np.float16, hint="noise")
+        scene.charge("noisy", SAMPLES, whole=True)
+        scene.charge("Gradient", SAMPLES * (scene.options.classes.count or scene.classes))
         inner = Branch(scene.model, f"{scene.branch.namespace}noisy")
         one = inner.input(gs.Variable(inner.name("noise"), np.float16, [1, *shape[1:]]))
         noisy = inner.op("Add", image, inner.cast(one, image.dtype))

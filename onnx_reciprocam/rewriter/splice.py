@@ -10,6 +10,7 @@ import onnx_graphsurgeon as gs
 
 from onnx_reciprocam.contract import (
     CLASS_IDS_INPUT,
+    NO_MASK,
     SALIENCY,
     SALIENCY_CLASSES,
     TOGGLE_INPUT,
@@ -258,7 +259,7 @@ class _Splicer:
         return Contract(
             target=self.target.tensor.name,
             method=options.method,
-            mask=options.mask.value if self.method.masks else "none",
+            mask=options.mask.value if self.method.masks else NO_MASK,
             score=options.score.value,
             classes=str(options.classes),
             normalize=options.normalize.value,

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnx_reciprocam.contract import ClassChoice, Contract, Mask, Normalize, Score, Upsample, VitMask, is_rewritten
-from onnx_reciprocam.errors import AlreadyRewrittenError, MetadataError, UnsupportedModelError
+from onnx_reciprocam.contract import (
+    NO_MASK,
+    ClassChoice,
+    Contract,
+    Mask,
+    Normalize,
+    Score,
+    Upsample,
+    VitMask,
+    is_rewritten,
+)
+from onnx_reciprocam.errors import AlreadyRewrittenError, MetadataError
 from onnx_reciprocam.verification.cut import between, past, trailing_activation
+from onnx_reciprocam.verification.map_range import NAIVE
 from onnx_reciprocam.verification.outcome import Check
 
 if TYPE_CHECKING:
@@ -45,13 +56,13 @@ def read_contract(explained: Model, original: Model) -> Contract:
         NotRewrittenError: ``explained`` is a plain model.
         AlreadyRewrittenError: ``original`` is none.
         MetadataError: The metadata is damaged.
-        UnsupportedModelError: The method has no naive explanation here.
     """
     contract = Contract.from_metadata(explained.metadata, explained.name)
     if is_rewritten(original.metadata):
         raise AlreadyRewrittenError(original.name)
     try:
-        Mask(contract.mask), Score(contract.score), Normalize(contract.normalize), Upsample(contract.upsample)
+        _ = contract.mask == NO_MASK or Mask(contract.mask)
+        Score(contract.score), Normalize(contract.normalize), Upsample(contract.upsample)
         where = VitMask(contract.vit_mask or VitMask.RESIDUAL)
         classes = ClassChoice.parse(contract.classes)
     except ValueError as error:
@@ -66,8 +77,6 @@ def read_contract(explained: Model, original: Model) -> Contract:
     missing = [*(needed_outputs - set(contract.outputs)), *(needed_inputs - set(contract.inputs))]
     if missing:
         raise MetadataError(explained.name, f"it names no {' and no '.join(sorted(missing))}")
-    if contract.method != "reciprocam":
-        raise UnsupportedModelError(
-            f"the method {contract.method!r} has no naive explanation", "verify knows reciprocam."
-        )
+    if (contract.mask == NO_MASK) != (contract.method != NAIVE):
+        raise MetadataError(explained.name, f"it says method {contract.method!r} with mask {contract.mask!r}")
     return contract

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.contract import Contract
 
+NAIVE = "reciprocam"
+"""The method whose maps have a naive definition: run the tail on every masked copy."""
+
 
 def check_range(name: str, saliency: NDArray[Any] | None, contract: Contract, maps: Sequence[int]) -> Check:
     """Shape, finite numbers, and [0, 1] where maps are normalised.

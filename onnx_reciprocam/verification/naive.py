@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 _EPSILON = {"tensor(float16)": 2.0**-10, "tensor(bfloat16)": 2.0**-7}
 
-NAIVE = "reciprocam"
-"""The method whose maps have a naive definition: run the tail on every masked copy."""
-
 
 @dataclass(frozen=True)
 class NaiveMaps:

@@ -9,7 +9,8 @@ import numpy as np
 from onnx_reciprocam.errors import ModelFileError, NodeNotFoundError, OptionError, VerificationError
 from onnx_reciprocam.verification.agreement import check_activation, check_norm, read_contract
 from onnx_reciprocam.verification.loading import Model, ModelSource
-from onnx_reciprocam.verification.naive import NAIVE, Naive
+from onnx_reciprocam.verification.map_range import NAIVE
+from onnx_reciprocam.verification.naive import Naive
 from onnx_reciprocam.verification.outcome import Check, Verification
 from onnx_reciprocam.verification.preserved import check_preserved
 from onnx_reciprocam.verification.running import Feeds, Runtime, quiet_options

@@ -10,9 +10,9 @@ import numpy as np
 from onnx_reciprocam.contract import ClassChoice, Contract
 from onnx_reciprocam.errors import ModelFileError, OutputError, ShapeMismatchError
 from onnx_reciprocam.verification.classes import check_classes, expected_classes, requested_classes
-from onnx_reciprocam.verification.map_range import check_range, seen
+from onnx_reciprocam.verification.map_range import NAIVE, check_range, seen
 from onnx_reciprocam.verification.maps import Comparison, can_sample, compare_maps
-from onnx_reciprocam.verification.naive import NAIVE, Naive, by_class
+from onnx_reciprocam.verification.naive import Naive, by_class
 from onnx_reciprocam.verification.outcome import Check, Verification
 from onnx_reciprocam.verification.predictions import check_predictions
 from onnx_reciprocam.verification.samples import spatial_axes
