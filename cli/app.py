@@ -8,6 +8,7 @@ import onnx_reciprocam
 
 from .bench import bench
 from .demo import demo
+from .evaluate import evaluate
 from .explain import explain
 from .inspect import inspect
 from .methods import methods
@@ -42,5 +43,5 @@ def _main(
     pass
 
 
-for command in (inspect, rewrite, explain, verify, strip, bench, methods, demo):
+for command in (inspect, rewrite, explain, verify, strip, bench, evaluate, methods, demo):
     app.command()(command)

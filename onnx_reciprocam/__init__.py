@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onnx_reciprocam.contract import Contract, Preprocessing
     from onnx_reciprocam.errors import ReciprocamError
+    from onnx_reciprocam.evaluation import evaluate
     from onnx_reciprocam.explainers import BlackBoxSession, explainer
     from onnx_reciprocam.rewriter import inspect, rewrite, strip
     from onnx_reciprocam.runtime import ExplainedSession, Explanation
@@ -30,6 +31,7 @@ __all__ = [
     "Preprocessing",
     "ReciprocamError",
     "__version__",
+    "evaluate",
     "explainer",
     "inspect",
     "rewrite",
@@ -44,6 +46,7 @@ _HOME = {
     "Explanation": "runtime",
     "Preprocessing": "contract",
     "ReciprocamError": "errors",
+    "evaluate": "evaluation",
     "explainer": "explainers",
     "inspect": "rewriter",
     "rewrite": "rewriter",

@@ -282,3 +282,14 @@ class VerificationError(ReciprocamError):
 
     def _message(self) -> str:
         return f"verification failed: {self.reason}"
+
+
+class SourceError(ReciprocamError):
+    """A data set cannot be used."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source, self.reason = source, reason
+
+    def _message(self) -> str:
+        return f"{self.source}: {self.reason}"

@@ -2,5 +2,6 @@
 
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
 from onnx_reciprocam.explainers.factory import FALLBACK, explainer, suited
+from onnx_reciprocam.explainers.scores import ScoreSession
 
-__all__ = ["FALLBACK", "BlackBoxSession", "explainer", "suited"]
+__all__ = ["FALLBACK", "BlackBoxSession", "ScoreSession", "explainer", "suited"]

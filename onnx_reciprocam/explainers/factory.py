@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnx_reciprocam.contract import RewriteOptions
 from onnx_reciprocam.errors import NoTargetError, OptionError
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
-from onnx_reciprocam.methods import BlackBox, Needs, find
+from onnx_reciprocam.methods import BlackBox, Needs, find, spliced
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import Network, study
 from onnx_reciprocam.rewriter.rewrite import rewrite_with
@@ -88,13 +88,16 @@ def suited(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
         options: As :func:`explainer` takes them, ``samples`` and ``seed`` among them.
     """
     kind = find(method)
-    if not issubclass(kind, BlackBox):
-        unsuited = {"samples", "seed", *(() if getattr(kind, "masks", False) else ("mask", "vit_mask", "max_memory"))}
-    else:
+    if issubclass(kind, BlackBox):
         unsuited = set(IN_GRAPH_ONLY)
         unsuited |= set() if Needs.CELLS in kind.needs else {"target"}
         unsuited |= set() if kind.samples is not None else {"samples"}
         unsuited |= set() if kind.drawn else {"seed"}
+    else:
+        own = spliced(method)
+        unsuited = {"samples", "seed"}
+        unsuited |= set() if own.masks else {"mask", "vit_mask", "max_memory"}
+        unsuited |= set() if own.scored else {"score"}
     return {name: value for name, value in options.items() if name not in unsuited}
 
 

@@ -36,7 +36,7 @@ class AblationCAM(InGraph):
     def maps(self, scene: Scene) -> gs.Tensor:
         """Section 3, equations 5 and 6."""
         branch = scene.branch
-        whole = scene.chosen(branch, scene.logits)  # [B, K]
+        whole = scene.chosen(branch, scene.logits, scene.options.score)  # [B, K]
         without = self._scores_without(scene)  # [C, B, K]
         lost = branch.op("Sub", branch.unsqueeze(whole, [0]), without)
         positive = branch.op("Add", branch.unsqueeze(whole, [0]), branch.constant(EPSILON, np.float32))
@@ -56,7 +56,7 @@ class AblationCAM(InGraph):
         kept = inner.cast(inner.op("Not", inner.equal(along, one)), scene.dtype(scene.target))
         zeroed = inner.op("Mul", scene.target, kept)
         tail = replay(inner, scene.model, {scene.target.name: zeroed}, scene.logits.name)
-        scores = scene.chosen(inner, tail[scene.logits.name])
+        scores = scene.chosen(inner, tail[scene.logits.name], scene.options.score)
         result = gs.Variable(inner.name("scores"), np.float32, [None, None])
         inner.nodes.append(gs.Node("Identity", inner.name("result"), {}, [scores], [result]))
         inner.prune([result])

@@ -22,6 +22,7 @@ class Activation(InGraph):
     paper = "none; Zagoruyko & Komodakis, ICLR 2017, arXiv:1612.03928, use the like to transfer attention"
     needs = (Needs.CELLS,)
     for_class = False
+    scored = False
 
     def maps(self, scene: Scene) -> gs.Tensor:
         """One map for all classes."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MEANS = frozenset({"GlobalAveragePool", "ReduceMean", "AveragePool"})
 LINEAR = MEANS | {
     "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Dropout", "Cast",
-    "Gemm", "MatMul", "Conv", "Add", "Sub",
+    "Gemm", "MatMul", "Conv", "Add", "Sub", "Mul", "Concat",
 }  # fmt: skip
 """What is linear, up to a constant, in what comes from the target, as long as only one of its inputs does."""
 
@@ -38,13 +38,14 @@ class CAM(InGraph):
     formula = "sum_k w_ck A_k, w the weights of the linear layer behind the mean over cells"
     paper = "Zhou et al., CVPR 2016, arXiv:1512.04150"
     needs = (Needs.CELLS, Needs.LINEAR_HEAD)
+    scored = False
 
     def maps(self, scene: Scene) -> gs.Tensor:
         """Section 2."""
         _check(scene)
         branch, count = scene.branch, scene.walk.stacker.count
         scores = ReciproCAM().maps(replace(scene, options=replace(scene.options, score=Score.LOGIT)))
-        whole = branch.unsqueeze(scene.chosen(branch, scene.logits), [2])
+        whole = branch.unsqueeze(scene.chosen(branch, scene.logits, Score.LOGIT), [2])
         cells = branch.cast(count if not isinstance(count, int) else branch.constant([count]), np.float32)
         summed = branch.reduce("ReduceSum", scores, [2], keepdims=True)
         fewer = branch.op("Sub", cells, branch.constant(1, np.float32))
@@ -53,7 +54,7 @@ class CAM(InGraph):
 
 
 def _check(scene: Scene) -> None:
-    tail = scene.stretch
+    tail = scene.tail
     nodes, behind = tail.nodes, {tail.source.name, *(name for node in tail.nodes for name in node.output)}
     for node in nodes:
         several = sum(name in behind for name in node.input) > 1

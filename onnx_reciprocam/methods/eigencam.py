@@ -34,6 +34,7 @@ class EigenCAM(InGraph):
     paper = "Muhammad & Yeasin, IJCNN 2020, arXiv:2008.00299"
     needs = (Needs.CELLS,)
     for_class = False
+    scored = False
 
     def maps(self, scene: Scene) -> gs.Tensor:
         """Section III, by power iteration on the smaller of the two Gram matrices."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from onnx_reciprocam.contract import Mask, VitMask
+from onnx_reciprocam.contract import Mask, Score, VitMask
 from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.methods.method import Method
 
@@ -21,10 +21,12 @@ class InGraph(Method):
 
     Attributes:
         masks: Whether it masks cells, so that ``--mask`` and ``--vit-mask`` mean something.
+        scored: Whether it asks for the score that ``--score`` chooses.
         for_class: Whether its maps differ between classes.
     """
 
     masks: ClassVar[bool] = False
+    scored: ClassVar[bool] = True
     for_class: ClassVar[bool] = True
 
     @abstractmethod
@@ -45,6 +47,9 @@ class InGraph(Method):
         Raises:
             OptionError: One of them is set.
         """
+        if options.score is not Score.LOGIT and not cls.scored:
+            words = f"logit with --method {cls.name}, whose maps no choice of scores changes"
+            raise OptionError("--score", options.score.value, (words,))
         if cls.masks:
             return
         only = (f"nothing with --method {cls.name}: only reciprocam masks cells",)

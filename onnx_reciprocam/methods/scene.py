@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from onnx_reciprocam.contract import RewriteOptions, Score
-from onnx_reciprocam.gradients import Backward, stretch
+from onnx_reciprocam.gradients import Backward, Stretch, stretch
 from onnx_reciprocam.methods.cells import cells_last
 from onnx_reciprocam.tail import Note
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     import onnx_graphsurgeon as gs
 
-    from onnx_reciprocam.gradients import Stretch
     from onnx_reciprocam.graph import Branch, Model, Shapes, Size
     from onnx_reciprocam.tail import Walk
 
@@ -75,8 +74,17 @@ class Scene:
         return cells_last(self.branch, self.target, self.layout, self.shapes.static(self.target.name))
 
     @cached_property
+    def tail(self) -> Stretch:
+        """From the target to the logits."""
+        return Stretch(self.model, self.shapes, self.target, self.logits, self.shapes.inputs[self.images[0]][0])
+
+    @cached_property
     def stretch(self) -> Stretch:
-        """The tail, from the target to the logits."""
+        """The tail, to be differentiated.
+
+        Raises:
+            GradientError: The image's size is open.
+        """
         return stretch(self.model, self.shapes, self.target, self.logits, self.images)
 
     @cached_property
@@ -104,7 +112,7 @@ class Scene:
             times: How many; a backward pass of one class costs about as much as a run.
             whole: Whether they are of the whole network instead of the tail.
         """
-        behind = {node.output[0] for node in self.stretch.nodes}
+        behind = {node.output[0] for node in self.tail.nodes}
         for node in self.model.graph.nodes:
             if node.outputs and (whole or node.outputs[0].name in behind):
                 cost = self.walk.multiply_adds(node) * times
@@ -124,28 +132,41 @@ class Scene:
         lengths = branch.sizes(logits, shape)
         return branch.cast(branch.reshape(wanted, [*lengths, -1]), self.dtype(self.logits))
 
-    def chosen(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
-        """The logits of the explained classes, float32 ``[B, K]``."""
-        values = branch.cast(branch.reshape(logits, [-1, 1, self.classes]), np.float32)
-        return branch.reshape(branch.op("MatMul", values, self._one_hot(branch, logits)), [0, -1])
+    def chosen(self, branch: Branch, logits: gs.Tensor, score: Score) -> gs.Tensor:
+        """The scores of the explained classes, float32 ``[B, K]``, of a run with these logits."""
+        values = branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32)
+        if score is Score.PROBABILITY:
+            values = self._shares(branch, values)
+        picked = branch.op("MatMul", branch.unsqueeze(values, [1]), self._one_hot(branch, logits))
+        return branch.reshape(picked, [0, -1])
+
+    def _shares(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
+        """Probabilities ``[B, classes]`` of logits ``[B, classes]``."""
+        return branch.op("Sigmoid", logits) if self._independent else branch.op("Softmax", logits, axis=1)
+
+    @property
+    def _independent(self) -> bool:
+        """Whether each class has a probability of its own."""
+        return self.activation == "sigmoid" or self.classes == 1
 
     def _one_hot(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
         """1 at the classes that are explained, float32 ``[B, classes, K]``; ``logits`` tell how many images there are."""
         if self.ids is not None:
-            every = branch.constant(np.arange(self.classes)[None, :, None], hint="classes")
-            return branch.cast(branch.equal(every, branch.unsqueeze(self.ids, [1])), np.float32)
+            every = branch.constant(np.arange(self.classes), hint="classes")
+            ids = branch.op("Gather", every, self.ids, axis=0)  # refuses a class that does not exist
+            column = branch.reshape(every, [1, self.classes, 1])
+            return branch.cast(branch.equal(column, branch.unsqueeze(ids, [1])), np.float32)
         batch = branch.sizes(logits, self.shapes.static(self.logits.name))[0]
         one = branch.constant(np.eye(self.classes)[None], np.float32, hint="every_class")
         return branch.op("Expand", one, branch.vector([batch, self.classes, self.classes]))
 
     def _by_probability(self, branch: Branch, logits: gs.Tensor, wanted: gs.Tensor) -> gs.Tensor:
         """Softmax: ``p_c (1_c - p)``; Sigmoid: ``p_c (1 - p_c)`` at the class itself."""
-        logits = branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32)
-        if self.activation == "sigmoid" or self.classes == 1:
-            share = branch.op("Sigmoid", logits)
+        share = self._shares(branch, branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32))
+        if self._independent:
             slope = branch.op("Mul", share, branch.op("Sub", branch.constant(1, np.float32), share))
             return branch.op("Mul", wanted, branch.unsqueeze(slope, [2]))
-        share = branch.unsqueeze(branch.op("Softmax", logits, axis=1), [2])
+        share = branch.unsqueeze(share, [2])
         own = branch.reduce("ReduceSum", branch.op("Mul", wanted, share), [1], keepdims=True)
         return branch.op("Mul", own, branch.op("Sub", wanted, share))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SPLICED = [name for name, kind in methods().items() if issubclass(kind, InGraph)]
 BOXES = [name for name, kind in methods().items() if issubclass(kind, BlackBox)]
 FEW = {name: {"samples": 24} for name, kind in methods().items() if issubclass(kind, BlackBox) and kind.samples}
-FEW["extremal"] = {"samples": 4}
+FEW |= {"extremal": {"samples": 4}, "kernelshap": {"samples": 128}}
 BATCH = np.random.default_rng(3).standard_normal((2, 3, 18, 24)).astype(np.float32)
 
 

@@ -1,0 +1,108 @@
+"""The best and the worst pictures of each method, kept while the evaluation goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from onnx_reciprocam import visualise
+from onnx_reciprocam.metrics import adcc
+from onnx_reciprocam.runtime.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from onnx_reciprocam.runtime.explanation import View
+
+KEPT = 4
+"""Pictures at either end."""
+SIDE = 224
+"""Pixels of the longer side of a picture on disk."""
+FOLDER = "pictures"
+
+
+class Shown(NamedTuple):
+    """A picture of the gallery: its merit, its row, and its file's name."""
+
+    merit: float
+    row: Mapping[str, Any]
+    file: str
+
+
+class Gallery:
+    """Overlays on disk, at most twice :data:`KEPT` per method.
+
+    Args:
+        folder: Of the evaluation.
+        rows: Those of a run that was cut short: its pictures are still there.
+        methods: Whose.
+    """
+
+    def __init__(self, folder: Path, rows: Iterable[Mapping[str, Any]], methods: Sequence[str]) -> None:
+        self._folder = folder / FOLDER
+        self._shown: dict[str, list[Shown]] = {method: [] for method in methods}
+        for row in rows:
+            if row["method"] in self._shown and (self._folder / _file(row)).exists():
+                self._keep(row)
+
+    def show(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.float64]) -> None:
+        """Write the overlay of a row if it is among the best or the worst so far.
+
+        Args:
+            row: The picture's metrics.
+            view: The picture.
+            saliency: Its map, ``[H, W]``.
+        """
+        if not self._keep(row):
+            return
+        rows, columns = view.region.pixels()
+        picture = view.picture[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
+        scale = SIDE / max(picture.shape[:2])
+        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+        small = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        drawn = visualise.overlay(small, saliency.astype(np.float32), 0.7)
+        self._folder.mkdir(exist_ok=True)
+        write_atomically(self._folder / _file(row), visualise.encode(drawn, ".jpg"))
+
+    def ends(self, method: str) -> tuple[list[Shown], list[Shown]]:
+        """The best, best first, and the worst, worst first; no picture is in both."""
+        ordered = sorted(self._shown[method], key=lambda shown: -shown.merit)
+        count = min(KEPT, len(ordered) // 2)
+        return ordered[:count], ordered[::-1][:count]
+
+    def close(self) -> None:
+        """Drop files that are in no gallery any more."""
+        kept = {shown.file for every in self._shown.values() for shown in every}
+        for path in self._folder.glob("*.jpg") if self._folder.exists() else ():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def _keep(self, row: Mapping[str, Any]) -> bool:
+        """Whether it is among the best or the worst, which it is then counted to."""
+        if row.get("error") or row["method"] not in self._shown:
+            return False
+        shown = Shown(merit(row), row, _file(row))
+        ordered = sorted([*self._shown[row["method"]], shown], key=lambda each: -each.merit)
+        kept = ordered if len(ordered) <= 2 * KEPT else [*ordered[:KEPT], *ordered[-KEPT:]]
+        self._shown[row["method"]] = kept
+        return any(each is shown for each in kept)
+
+
+def merit(row: Mapping[str, Any]) -> float:
+    """One number that says how good a picture's map is, of what was measured: its own ADCC, or insertion over deletion."""
+    parts = [row.get(name) for name in ("drop", "coherency", "complexity")]
+    if None not in parts:
+        return adcc(*(min(max(float(part), 0.0), 1.0) for part in parts if part is not None))
+    if row.get("insertion") is not None and row.get("deletion") is not None:
+        return float(row["insertion"] - row["deletion"])
+    values = [row[name] for name in ("energy", "pointing", "insertion") if row.get(name) is not None]
+    return float(values[0]) if values else -float(row.get("complexity") or 0)
+
+
+def _file(row: Mapping[str, Any]) -> str:
+    return f"{row['sample']}-{row['method'].replace('+', 'p')}.jpg"

@@ -1,0 +1,159 @@
+"""The network under evaluation: pictures become its input, their objects follow, methods explain it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from onnx_reciprocam.errors import ImageError
+from onnx_reciprocam.explainers import ScoreSession, explainer, suited
+from onnx_reciprocam.metrics import box_masks
+from onnx_reciprocam.runtime import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from onnx_reciprocam.contract import Preprocessing
+    from onnx_reciprocam.evaluation.protocol import Protocol
+    from onnx_reciprocam.evaluation.sample import Sample
+    from onnx_reciprocam.explainers import BlackBoxSession
+    from onnx_reciprocam.rewriter.network import Network
+    from onnx_reciprocam.runtime import ExplainedSession
+    from onnx_reciprocam.runtime.explanation import View
+    from onnx_reciprocam.runtime.images import Picture
+
+STRETCHED = 256 / 224
+"""Sides of the square that pictures are stretched to, over those of the network's input."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A picture as the network takes it.
+
+    Args:
+        image: ``[C, H, W]`` float32.
+        view: The picture, and the part of it that the network sees.
+        objects: Where the label's objects are, bool ``[H, W]``; None if unknown, or outside what the network sees.
+    """
+
+    image: NDArray[np.float32]
+    view: View
+    objects: NDArray[np.bool_] | None
+
+
+class Subject:
+    """A network and the methods that explain it.
+
+    Args:
+        network: The plain model.
+        methods: Their names.
+        protocol: Says what is explained and how.
+        options: Of the methods, as :func:`~onnx_reciprocam.explainer` takes them.
+        preprocessing: How pictures become the input.
+        providers: onnxruntime's execution providers.
+        session_options: onnxruntime's ``SessionOptions``.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        methods: Sequence[str],
+        protocol: Protocol,
+        options: Mapping[str, Any],
+        *,
+        preprocessing: Preprocessing | None = None,
+        providers: Sequence[Any] | None = None,
+        session_options: Any = None,
+    ) -> None:
+        self._protocol = protocol
+        running = {"preprocessing": preprocessing, "providers": providers, "session_options": session_options}
+        self.score = ScoreSession(network, **running)
+        self.sessions = {
+            name: explainer(network, name, **_options(name, protocol, options), **running) for name in methods
+        }
+
+    def prepare(self, sample: Sample) -> Prepared:
+        """Read a picture.
+
+        Raises:
+            ImageError: It or its mask cannot be read.
+        """
+        picture = read_image(sample.path)
+        objects = _objects(sample, picture)
+        if self._protocol.stretch:
+            sides = [round(side * STRETCHED) for side in self.score.settled.size or (224, 224)]
+            picture, objects = _stretched(picture, sides), None if objects is None else _stretched(objects, sides)
+        batch, view = self.score.prepare(picture)
+        image = batch[0].transpose(2, 0, 1) if self.score.settled.layout == "nhwc" else batch[0]
+        return Prepared(np.ascontiguousarray(image, np.float32), view, _seen(objects, view, image.shape[1:]))
+
+    def scores(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``[n, classes]`` of images ``[n, C, H, W]``."""
+        return np.clip(self.score(images), 0, 1)
+
+    def explain(self, method: str, images: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Maps ``[n, h, w]`` of images ``[n, C, H, W]``, of one class ``[n]`` each."""
+        session = self.sessions[method]
+        fixed = session.image.shape[0]
+        last = self.score.settled.layout == "nhwc"
+        moved = images.transpose(0, 2, 3, 1) if last else images
+        maps = []
+        for start in range(0, len(images), fixed or len(images)):
+            part = moved[start : start + (fixed or len(images))]
+            ids = classes[start : start + len(part)]
+            missing = (fixed or len(part)) - len(part)
+            part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
+            ids = np.concatenate([ids, np.repeat(ids[-1:], missing)])
+            found = _called(session, part, ids)
+            maps.append(found[: len(found) - missing])
+        return np.concatenate(maps)
+
+
+def _called(
+    session: ExplainedSession | BlackBoxSession, images: NDArray[Any], classes: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    return session(images, class_ids=classes[:, None]).saliency[:, 0]
+
+
+def _options(method: str, protocol: Protocol, options: Mapping[str, Any]) -> dict[str, Any]:
+    """ReciproCAM's own mask and score are the protocol's unless the user says otherwise."""
+    own = {"mask": protocol.mask, "score": protocol.score} if method == "reciprocam" else {}
+    merged = {name: value for name, value in (own | dict(options)).items() if value is not None}
+    return suited(method, merged) | {"classes": "input"}
+
+
+def _objects(sample: Sample, picture: Picture) -> NDArray[np.bool_] | None:
+    """Bool ``[H, W]`` of the whole picture."""
+    height, width = picture.shape[:2]
+    if sample.mask is not None:
+        mask = read_image(sample.mask)
+        if mask.shape != picture.shape:
+            sizes = f"{mask.shape[1]}x{mask.shape[0]}, its picture {width}x{height}"
+            raise ImageError(str(sample.mask), f"the mask is {sizes}; they have to be of one size")
+        return np.asarray(mask.max(axis=2) > 0)
+    if not sample.boxes:
+        return None
+    return np.asarray(box_masks([list(sample.boxes)], height, width)[0])
+
+
+def _stretched(picture: NDArray[Any], sides: Sequence[int]) -> NDArray[Any]:
+    size = (sides[1], sides[0])
+    if picture.dtype == np.bool_:
+        return np.asarray(cv2.resize(picture.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR))
+
+
+def _seen(objects: NDArray[np.bool_] | None, view: View, size: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """The objects on the network's input: a pixel belongs to one if half of it does."""
+    if objects is None:
+        return None
+    rows, columns = view.region.pixels()
+    cut = objects[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop].astype(np.float32)
+    shares = cv2.resize(cut, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    found = np.asarray(shares >= 0.5)
+    return found if found.any() else None

@@ -1,0 +1,128 @@
+"""From a row per picture to a figure per method, with intervals by bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from onnx_reciprocam.evaluation.protocol import HIGHER, METRICS
+from onnx_reciprocam.metrics import adcc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Row: TypeAlias = Mapping[str, Any]
+
+RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
+"""Of the bootstrap: data sets drawn with repetition, and the share of them that an interval covers."""
+PARTS = ("drop", "coherency", "complexity")
+"""What ADCC is made of."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric of a data set.
+
+    Args:
+        value: Itself.
+        low, high: What 95% of bootstrapped data sets lie between.
+        pictures: How many it is of.
+    """
+
+    value: float
+    low: float
+    high: float
+    pictures: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method's figures.
+
+    Args:
+        method: Its name.
+        figures: By metric; those that no picture had are missing.
+        seconds: Of an explanation, median.
+        failed: Pictures that could not be explained.
+    """
+
+    method: str
+    figures: Mapping[str, Figure]
+    seconds: float
+    failed: int
+
+
+def summarise(rows: Sequence[Row], methods: Sequence[str], metrics: Sequence[str]) -> list[Line]:
+    """A line per method, over the pictures that every method explained.
+
+    Args:
+        rows: As :func:`~.run.evaluate` writes them.
+        methods: In the order wanted.
+        metrics: Likewise.
+
+    Returns:
+        Figures with percentile-bootstrap intervals: pictures drawn with repetition, the same for every method, seeded.
+    """
+    by_method = {method: {row["sample"]: row for row in rows if row["method"] == method} for method in methods}
+    explained = [{name for name, row in own.items() if not row.get("error")} for own in by_method.values()]
+    common = sorted(set.intersection(*explained)) if explained else []
+    lines = []
+    for method, own in by_method.items():
+        shared = [own[name] for name in common]
+        figures = {name: figure for name in metrics if (figure := _figure(name, shared)) is not None}
+        seconds = float(np.median([row["seconds"] for row in shared])) if shared else float("nan")
+        lines.append(Line(method, figures, seconds, sum(bool(row.get("error")) for row in own.values())))
+    return lines
+
+
+def best(lines: Sequence[Line], metric: str) -> set[str]:
+    """The methods whose figure is the best one, as printed to a tenth of a percent."""
+    values = {line.method: round(line.figures[metric].value, 3) for line in lines if metric in line.figures}
+    if not values:
+        return set()
+    top = max(values.values()) if metric in HIGHER else min(values.values())
+    return {method for method, value in values.items() if value == top}
+
+
+def _figure(metric: str, rows: Sequence[Row]) -> Figure | None:
+    names = PARTS if metric == "adcc" else (metric,)
+    kept = [row for row in rows if all(row.get(name) is not None for name in names)]
+    if not kept:
+        return None
+    values = np.array([[row[name] for name in names] for row in kept], np.float64)  # [pictures, parts]
+    drawn = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
+    whole = _reduced(metric, values.mean(0))
+    spread = [_reduced(metric, values[sample].mean(0)) for sample in drawn]
+    low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Figure(whole, float(low), float(high), len(values))
+
+
+def _reduced(metric: str, means: NDArray[np.float64]) -> float:
+    """One figure of a data set's means."""
+    if metric != "adcc":
+        return float(means[0])
+    return adcc(*np.clip(means, 0, 1))
+
+
+def to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """One flat row per method and metric, for CSV and JSON."""
+    return [
+        {
+            "method": line.method,
+            "metric": name,
+            "value": figure.value,
+            "low": figure.low,
+            "high": figure.high,
+            "pictures": figure.pictures,
+            "better": "higher" if name in HIGHER else "lower",
+            "seconds": line.seconds,
+            "failed": line.failed,
+        }
+        for line in lines
+        for name, figure in line.figures.items()
+        if name in METRICS
+    ]
