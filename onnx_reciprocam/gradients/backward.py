@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx_graphsurgeon as gs
@@ -12,13 +12,16 @@ from onnx_reciprocam.gradients.stretch import OTHER_BATCH
 from onnx_reciprocam.refusals import GradientError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import onnx
     from numpy.typing import NDArray
 
     from onnx_reciprocam.gradients.stretch import Stretch
     from onnx_reciprocam.graph import Branch, Size
+
+    Moving: TypeAlias = dict[tuple[int, int], NDArray[np.int64]]
+    """By node and input: per entry of a constant what the batch is multiplied by, 0 where nothing moves."""
 
 STEPS = frozenset(
     {
@@ -54,12 +57,12 @@ class Backward:
 
     def __init__(self, of: Stretch) -> None:
         self.of = of
-        _refuse_steps(of)
+        _refuse(of)
         first = of.declared(of.batch)
         self._graph = _reversed(first, of)
         self._files = {name for node in first.graph.node for name in node.output}
         self._read = {entry.name for entry in (*first.graph.input, *first.graph.initializer)}
-        self._moving: dict[str, NDArray[np.int64]] = {}
+        self._moving: Moving = {}
         if of.moves:
             self._moving = _proportional(self._graph, _reversed(of.declared(OTHER_BATCH), of), of.batch)
 
@@ -80,44 +83,46 @@ class Backward:
             batch: How many images.
             replaced: Tensors that stand for the file's own, such as those of another run of the network; all that the
                 stretch makes must be among them then.
-            once: Where ``branch`` is the body of a loop, the branch around it: receives what no run changes, such as
-                transposed weights.
+            once: Where ``branch`` is the body of a loop, the branch around it: receives transposed weights, which no run
+                changes.
 
         Returns:
             ``[*source, K]``.
         """
         known: dict[str, gs.Tensor] = dict(replaced or {})
         known[_PREFIX + self.of.result.name] = seeds
-        varying = {*known, *self._files}
-        for node in self._graph.nodes:
+        for place, node in enumerate(self._graph.nodes):
             names = [output.name for output in node.outputs if output.name]
             if self._files.issuperset(names):
                 known.update((name, self.of.model.tensors[name]) for name in names if name not in known)
                 continue
-            varies = once is None or any(tensor.name in varying for tensor in node.inputs)
-            varying.update(names if varies else [])
-            self._copy(node, branch if varies or once is None else once, known, batch)
+            turned = node.op == "Transpose" and node.inputs[0].name in self._read
+            into = once if once is not None and turned else branch
+            inputs = [self._input(into, known, batch, place, i) for i in range(len(node.inputs))]
+            known.update(zip(names, _copied(node, into, inputs), strict=True))
         return known[_PREFIX + self.of.source.name]
 
-    def _copy(self, node: gs.Node, branch: Branch, known: dict[str, gs.Tensor], batch: Size) -> None:
-        if any(True for _ in node.subgraphs()):
-            raise GradientError(f"{node.op} holds a graph of its own, and gradients are not taken through those")
-        inputs = [known.get(t.name) or (self._outside(branch, t, batch) if t.name else t) for t in node.inputs]
-        if node.op == "Where" and _is_zero(node.inputs[2]):
-            known[node.outputs[0].name] = _where_positive(branch, inputs[0], inputs[1], node.inputs[2].values.dtype)
-            return
-        made = branch.emit(node.op, inputs, outputs=len(node.outputs), domain=node.domain or "", **node.attrs)
-        known.update((output.name, new) for output, new in zip(node.outputs, made, strict=True) if output.name)
-
-    def _outside(self, branch: Branch, tensor: gs.Tensor, batch: Size) -> gs.Tensor:
-        """A tensor that no node of the pass makes: the file's, or a constant of the pass."""
-        if tensor.name in self._moving:
-            values, followed = tensor.values, self._moving[tensor.name]
-            sizes = [branch.product([batch, int(k)]) if k else int(v) for v, k in zip(values, followed, strict=True)]
-            return branch.vector(sizes)
+    def _input(self, branch: Branch, known: Mapping[str, gs.Tensor], batch: Size, place: int, index: int) -> gs.Tensor:
+        """What stands for an input of the pass's node at ``place``."""
+        tensor = self._graph.nodes[place].inputs[index]
+        if not tensor.name:
+            return tensor
+        if tensor.name in known:
+            return known[tensor.name]
         if tensor.name in self._read:
             return self.of.model.tensors[tensor.name]
-        return branch.constant(tensor.values, tensor.values.dtype)
+        if (followed := self._moving.get((place, index))) is None:
+            return branch.constant(tensor.values, tensor.values.dtype)
+        sizes = zip(tensor.values, followed, strict=True)
+        return branch.vector([branch.product([batch, int(k)]) if k else int(value) for value, k in sizes])
+
+
+def _copied(node: gs.Node, branch: Branch, inputs: Sequence[gs.Tensor]) -> list[gs.Tensor]:
+    """The node once more; of its outputs those that have a name."""
+    if node.op == "Where" and _is_zero(node.inputs[2]):
+        return [_where_positive(branch, inputs[0], inputs[1], node.inputs[2].values.dtype)]
+    made = branch.emit(node.op, inputs, outputs=len(node.outputs), domain=node.domain or "", **node.attrs)
+    return [new for output, new in zip(node.outputs, made, strict=True) if output.name]
 
 
 def _is_zero(tensor: gs.Tensor) -> bool:
@@ -129,11 +134,14 @@ def _where_positive(branch: Branch, condition: gs.Tensor, values: gs.Tensor, dty
     return branch.op("Mul", values, branch.cast(condition, dtype))
 
 
-def _refuse_steps(of: Stretch) -> None:
+def _refuse(of: Stretch) -> None:
     for node in of.nodes:
+        name = repr(node.name or node.output[0])
         if node.op_type in STEPS:
+            raise GradientError(f"{node.op_type} {name} rounds, so that its gradient is zero almost everywhere")
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise GradientError(
-                f"{node.op_type} {(node.name or node.output[0])!r} rounds, so that its gradient is zero almost everywhere"
+                f"{node.op_type} {name} holds a graph of its own, and gradients are not taken through those"
             )
 
 
@@ -150,21 +158,22 @@ def _reversed(model: onnx.ModelProto, of: Stretch) -> gs.Graph:
     return gs.import_onnx(result)
 
 
-def _proportional(first: gs.Graph, second: gs.Graph, batch: int) -> dict[str, NDArray[np.int64]]:
-    """Of constants that differ between two batches: per entry what the batch is multiplied by, 0 where nothing moves."""
-    moving: dict[str, NDArray[np.int64]] = {}
-    constants = second.tensors()
-    for name, tensor in first.tensors().items():
-        if not isinstance(tensor, gs.Constant):
-            continue
-        values, others = tensor.values, getattr(constants.get(name), "values", None)
-        if others is None or values.shape != others.shape:
-            raise GradientError(f"the gradient's constant {name!r} has a shape that follows the batch")
-        if not np.array_equal(values, others, equal_nan=values.dtype.kind == "f"):
-            moving[name] = _factors(values, others, batch)
-    for node, other in zip(first.nodes, second.nodes, strict=True):
+def _proportional(first: gs.Graph, second: gs.Graph, batch: int) -> Moving:
+    """What differs between the passes for two batches, use by use: equal constants of one pass may mean different things."""
+    if [node.op for node in first.nodes] != [node.op for node in second.nodes]:
+        raise GradientError("its gradient takes other steps for another batch")
+    moving: Moving = {}
+    for place, (node, other) in enumerate(zip(first.nodes, second.nodes, strict=True)):
         if not _same(node.attrs, other.attrs):
             raise GradientError(f"the gradient's {node.op} has an attribute that follows the batch")
+        for index, (tensor, twin) in enumerate(zip(node.inputs, other.inputs, strict=True)):
+            values, others = (t.values if isinstance(t, gs.Constant) else None for t in (tensor, twin))
+            if values is None or others is None:
+                continue
+            if values.shape != others.shape:
+                raise GradientError(f"the gradient's {node.op} has a constant whose shape follows the batch")
+            if not np.array_equal(values, others, equal_nan=values.dtype.kind == "f"):
+                moving[place, index] = _factors(values, others, batch)
     return moving
 
 

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from onnx_reciprocam.methods.scene import Scene
 
 EPSILON = 1e-6
-"""Added to a divisor that can be zero, as pytorch-grad-cam does."""
+"""Added to the divisor, as pytorch-grad-cam does and the paper does not."""
 
 
 class GradCAMPlusPlus(InGraph):
     """Several objects of one class each get their share.
 
-    The paper differentiates exp(y); that is g times a number that all cells share, which no map scaled to [0, 1] shows.
+    The paper differentiates exp(y), which is g times a number that all cells share, and adds nothing to the divisor. The
+    addend is no mere guard: behind a mean over 49 cells g^2 is about as small, and channels with small gradients count less.
     """
 
     name = "gradcam++"
     title = "Grad-CAM++"
-    formula = "ReLU(sum_k w_k A_k), w_k = sum over cells of a_k ReLU(g_k), a_k = g_k^2 / (2 g_k^2 + g_k^3 sum A_k)"
+    formula = (
+        "ReLU(sum_k w_k A_k), w_k = sum over cells of a_k ReLU(g_k), a_k = g_k^2 / (2 g_k^2 + g_k^3 sum A_k + 1e-6)"
+    )
     paper = "Chattopadhyay et al., WACV 2018, arXiv:1710.11063"
     needs = (Needs.CELLS, Needs.GRADIENTS)
     inferences = "1 and a backward pass of the tail"
