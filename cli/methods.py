@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .terminal import say
+
+if TYPE_CHECKING:
+    from onnx_reciprocam.methods import Method
 
 
 def methods(
@@ -23,7 +26,7 @@ def methods(
     Methods that are spliced into the file work in `rewrite` and `explain`; black boxes run the plain model many times, \
 in `explain` alone.
     """
-    from onnx_reciprocam.methods import BlackBox, Method, find
+    from onnx_reciprocam.methods import BlackBox, find
     from onnx_reciprocam.methods import methods as known
 
     def facts(method: type[Method]) -> dict[str, object]:
@@ -56,7 +59,7 @@ in `explain` alone.
     say("All on one picture:       onnx-reciprocam explain MODEL PHOTO.jpg -o DIR --compare reciprocam,gradcam,rise")
 
 
-def _tell(method: type) -> None:
+def _tell(method: type[Method]) -> None:
     """One method at length."""
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = {

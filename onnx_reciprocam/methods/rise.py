@@ -39,11 +39,10 @@ class RISE(BlackBox):
     drawn = True
 
     def explain(self, problem: Problem) -> Maps:
-        """Section 3, equation 6; :attr:`Maps.error` from the variance of a pixel's ``y_c m / p``."""
+        """Section 3, equation 6; :attr:`Maps.error` from how far the maps of every other mask are from the rest's."""
         size = problem.image.shape[1:]
         generator = np.random.default_rng(problem.seed)
-        pixels = np.zeros((len(problem.classes), size[0] * size[1]))
-        squares = np.zeros_like(pixels)
+        halves = np.zeros((2, len(problem.classes), size[0] * size[1]))  # sums over even and over odd masks
         masks = np.empty(0, np.float32)
 
         def masked(part: slice) -> Images:
@@ -51,13 +50,13 @@ class RISE(BlackBox):
             masks = np.stack([_mask(generator, *size) for _ in range(part.start, part.stop)])
             return problem.image * masks[:, None]
 
-        for _, scores in scored(problem, self.count, masked):
+        for _, scores in scored(problem, self.count, masked):  # lots are even, so that halves are told by place
             flat = masks.reshape(len(masks), -1).astype(np.float64) / KEPT
-            pixels += scores.T @ flat
-            squares += (scores**2).T @ flat**2
-        mean = pixels / self.count
-        variance = np.maximum(squares / self.count - mean**2, 0)
-        return Maps(mean.reshape(-1, *size).astype(np.float32), _error(mean, variance, self.count))
+            for half in (0, 1):
+                halves[half] += scores[half::2].T @ flat[half::2]
+        mean = halves.sum(0) / self.count
+        counts = (self.count + 1) // 2, self.count // 2
+        return Maps(mean.reshape(-1, *size).astype(np.float32), _error(mean, halves, counts))
 
 
 def _mask(generator: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
@@ -68,7 +67,16 @@ def _mask(generator: np.random.Generator, height: int, width: int) -> NDArray[np
     return whole[down : down + height, right : right + width]
 
 
-def _error(mean: NDArray[np.float64], variance: NDArray[np.float64], count: int) -> float | None:
-    """The mean standard error of a pixel over the mean spread of a map; None of one sample or of flat maps."""
-    spread = float(mean.std(axis=1).mean())
-    return float(np.sqrt(variance / (count - 1)).mean()) / spread if count > 1 and spread > 0 else None
+def _error(mean: NDArray[np.float64], halves: NDArray[np.float64], counts: tuple[int, int]) -> float | None:
+    """Half the difference of the halves' maps is as far from 0 as their mean is from the truth.
+
+    Both are compared by their spread over pixels, since what shifts a whole map does not show. The truth's spread is the
+    map's own without that of the error. None of one sample or of flat maps.
+    """
+    if min(counts) < 1:
+        return None
+    noise = float((halves[0] / counts[0] - halves[1] / counts[1]).var(axis=1).mean()) / 4
+    spread = float(mean.var(axis=1).mean())
+    if not spread > 0:
+        return None
+    return float(np.sqrt(noise / (spread - noise))) if spread > noise else float("inf")

@@ -58,7 +58,8 @@ class Explanation:
         inferences: How often the network was run per image: 1 where the maps come out of the run that predicts.
         seed: Of what was drawn at random, None where nothing was.
         error: For methods that draw samples, how far the maps may be from those of endless samples: the standard error of
-            a pixel over the spread of its map, both averaged, of the image where it is largest; None where it is not known.
+            a pixel over the spread of its map, of the image where it is largest; infinite where a map is nothing but such
+            error; None where it is not known.
 
     In the methods ``index`` is an image of the batch, and ``rank`` one of its maps, counted from the one whose class
     scored best.

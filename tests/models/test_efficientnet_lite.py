@@ -10,11 +10,14 @@ import onnx
 import onnxruntime as ort
 import pytest
 import skimage.data
+from onnx.reference import ReferenceEvaluator
 from PIL import Image  # scikit-image brings it
 
 from onnx_reciprocam.errors import MissingPackageError, ModelFileError
 from onnx_reciprocam.models import (
     EFFICIENTNET_LITE0_PREPROCESSING,
+    EFFICIENTNET_LITE1,
+    EFFICIENTNET_LITE2,
     efficientnet_lite,
     efficientnet_lite0,
     imagenet_labels,
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from onnx_reciprocam.contract import Preprocessing
+    from onnx_reciprocam.models import LiteVariant
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +124,30 @@ def test_names_the_tensor_that_a_checkpoint_lacks(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(efficientnet_lite, "read_legacy_checkpoint", lambda _: {})
     with pytest.raises(ModelFileError, match=r"no tensor '_conv_stem\.weight'; reinstall"):
         efficientnet_lite0()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("side", [14, 15])
+def test_convolutions_pad_as_tensorflow_does(side: int, kernel: int, stride: int) -> None:
+    random = np.random.default_rng(0)
+    weights = {"conv.weight": random.normal(size=(2, 3, kernel, kernel)).astype(np.float32)}
+    weights |= {f"norm.{part}": np.ones(2, np.float32) for part in ("weight", "bias", "running_mean", "running_var")}
+    network = efficientnet_lite._Network(weights, side)  # noqa: SLF001 - the rest of the network would hide it
+    network.convolution("/here", "image", "conv", "norm", stride)
+    conv = network.nodes[0]
+    same = onnx.helper.make_node("Conv", conv.input, conv.output, strides=[stride] * 2, auto_pad="SAME_UPPER")
+    image = random.normal(size=(1, 3, side, side)).astype(np.float32)
+    feeds = {conv.input[0]: image, conv.input[1]: weights["conv.weight"]}
+    ours, tensorflows = (ReferenceEvaluator(node).run(None, feeds)[0] for node in (conv, same))
+    np.testing.assert_allclose(ours, tensorflows, rtol=1e-5, atol=1e-5)
+    assert network.side == ours.shape[2] == -(-side // stride)
+
+
+@pytest.mark.parametrize(
+    ("variant", "crop", "blocks"), [(EFFICIENTNET_LITE1, 240 / 272, 21), (EFFICIENTNET_LITE2, 260 / 292, 21)]
+)
+def test_larger_variants(variant: LiteVariant, crop: float, blocks: int) -> None:
+    assert variant.preprocessing.size == (variant.size, variant.size)
+    assert variant.preprocessing.crop == pytest.approx(crop)
+    assert sum(variant.repeats) == blocks
