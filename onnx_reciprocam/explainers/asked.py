@@ -58,6 +58,7 @@ class Asked:
         lot: int = LOT,
     ) -> None:
         self._run, self._network, self._last, self._others, self._lot = run, network, channels_last, others, lot
+        self._dtype = network.dtype(network.model.tensors[network.image.name])
         self.inferences = 0
 
     def scores(self, images: NDArray[np.float32], name: str) -> NDArray[np.float32]:
@@ -98,7 +99,7 @@ class Asked:
             name: np.repeat(value, len(images), axis=0) if value.ndim and len(value) == 1 else value
             for name, value in self._others.items()
         }
-        return {self._network.image.name: moved, **others, **more}
+        return {self._network.image.name: moved.astype(self._dtype), **others, **more}
 
 
 def _filled(array: NDArray[Any], padding: int) -> NDArray[Any]:

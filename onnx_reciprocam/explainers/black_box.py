@@ -140,7 +140,7 @@ class BlackBoxSession(ModelSession):
     ) -> Explanation:
         start = time.perf_counter()
         others = self._other_feeds(other_inputs, taken={self.image.name: images})
-        outputs = self._run({self.image.name: images, **others})
+        outputs = self.run({self.image.name: images, **others})
         for name in self._questions.outputs:
             outputs.pop(name)
         predictions = outputs[self.network.scores.output.name]
@@ -175,36 +175,23 @@ class BlackBoxSession(ModelSession):
         self, image: NDArray[Any], classes: NDArray[np.int64], others: dict[str, NDArray[Any]], picture: Picture | None
     ) -> tuple[Maps, int]:
         """The maps of one image, and what they took."""
-        settled = settle(self.preprocessing, self.image)
-        last = settled.layout == "nhwc"
+        last = settle(self.preprocessing, self.image).layout == "nhwc"
         first = (image.transpose(2, 0, 1) if last else image).astype(np.float32)
         scores, *features = self._questions.outputs
-        asked = Asked(self._fitted, self.network, channels_last=last, others=others)
-        by = Asked(self._by_gradients, self.network, channels_last=last, others=others)
+        ask = partial(Asked, network=self.network, channels_last=last, others=others)
+        asked, differentiated = ask(self.run), ask((self._gradients or self).run)
         problem = Problem(
             image=first,
             picture=_shown(first) if picture is None else _resized(picture, first.shape[1:]),
             classes=classes,
             score=partial(asked.scores, name=scores),
             features=partial(asked.features, names=features) if features else None,
-            gradient=partial(by.gradient, names=self._gradient_names) if self._gradients else None,
+            gradient=partial(differentiated.gradient, names=self._gradient_names) if self._gradients else None,
             baseline=np.zeros(len(first), np.float32),
             seed=self.seed,
             progress=self.progress,
         )
-        return self.method.explain(problem), asked.inferences + by.inferences
-
-    def _fitted(self, feeds: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-        return self._run(feeds | {self.image.name: feeds[self.image.name].astype(self._dtype)}, names)
-
-    def _by_gradients(self, feeds: Any, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-        if self._gradients is None:
-            raise TypeError("no gradients were asked for")
-        return self._gradients._run(feeds | {self.image.name: feeds[self.image.name].astype(self._dtype)}, names)  # noqa: SLF001 - its own kind
-
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        return self.network.dtype(self.network.model.tensors[self.image.name])
+        return self.method.explain(problem), asked.inferences + differentiated.inferences
 
     def _wanted(self, scores: NDArray[Any], class_ids: ArrayLike | None) -> NDArray[np.int64]:
         """``[B, K]``."""

@@ -51,10 +51,10 @@ class ScoreSession(ModelSession):
             preprocessing=preprocessing or Preprocessing(),
             labels=(),
         )
-        self._name, dtype = questions.outputs[0], network.dtype(network.model.tensors[network.image.name])
+        self._name = questions.outputs[0]
         self.settled = settle(self.preprocessing, self.image)
         self._asked = Asked(
-            lambda feeds, names: self._run({name: value.astype(dtype) for name, value in feeds.items()}, names),
+            self.run,
             network,
             channels_last=self.settled.layout == "nhwc",
             others=self._other_feeds({}, taken={self.image.name: np.empty(0)}),

@@ -70,7 +70,7 @@ class ModelSession:
         batch, region = prepare(picture, settled)
         return batch, View(picture, region)
 
-    def _run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """The outputs of those names, or all."""
         options = onnxruntime.RunOptions()
         options.log_severity_level = _FATAL

@@ -110,7 +110,7 @@ class ExplainedSession(ModelSession):
         feeds |= self._toggle_feed(explain)
         feeds |= self._other_feeds(other_inputs, taken=feeds)
         start = time.perf_counter()
-        outputs = self._run(feeds)
+        outputs = self.run(feeds)
         return self._explanation(outputs, time.perf_counter() - start)
 
     def explain_image(
