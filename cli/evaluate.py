@@ -21,7 +21,7 @@ from onnx_reciprocam.errors import OptionError
 from . import options as shared
 from .folders import check_folder
 from .preprocessing import read_labels, read_preprocessing
-from .terminal import say, say_aside
+from .terminal import fail, say, say_aside
 
 if TYPE_CHECKING:
     from onnx_reciprocam.evaluation import Evaluation, Line, Protocol
@@ -35,7 +35,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of pictures, a folder per class, a CSV (path, label, box, mask), a COCO or VOC annotation file.",
+            help="A folder of pictures, a folder per class, a CSV (path, label, box, mask), or COCO's or VOC's "
+            "annotations.",
         ),
     ],
     *,
@@ -46,23 +47,26 @@ def evaluate(
             "--methods",
             metavar="METHOD,METHOD",
             help="Which to compare; `onnx-reciprocam methods` lists all.",
-            show_default="those that take one run",
+            show_default="six that take one run",
         ),
     ] = None,
     annotations: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="COCO file or folder of VOC files, where SOURCE is the pictures alone."),
+        typer.Option(metavar="PATH", help="CSV, COCO file or folder of VOC files, where SOURCE is the pictures alone."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Only so many pictures, evenly spread.", show_default="all")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Figures for programs.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", metavar="", help="Print the figures of summary.csv as JSON.")
+    ] = False,
     protocol: Annotated[
         str,
         typer.Option(
             "--protocol",
             metavar="NAME",
-            help="default, or paper: the authors' script (256x256, labels explained, replicated masks on probabilities).",
+            help="default, or paper: the authors' script (stretched to 256x256, labels explained, replicated masks on "
+            "probabilities).",
             rich_help_panel=_MEASURED,
         ),
     ] = "default",
@@ -101,7 +105,7 @@ def evaluate(
         typer.Option(
             "--tolerance",
             metavar="PIXELS",
-            help="How far from the object a point still counts; 15 in the pointing game's paper.",
+            help="How far from the object a map's largest value still counts; 15 in the pointing game's paper.",
             show_default="0",
             rich_help_panel=_MEASURED,
         ),
@@ -124,8 +128,8 @@ def evaluate(
 ) -> None:
     """Measure which method explains MODEL best on the pictures of SOURCE.
 
-    Rows are written as they come: a run that was cut short goes on where it stopped. DIR ends up with images.parquet \
-(a row per picture and method), summary.csv and report.html.
+    DIR ends up with report.html to look at, summary.csv (a row per method and metric) and images.parquet (a row per \
+picture and method). The same call goes on where a run was cut short; further methods and pictures join those there.
     """
     from onnx_reciprocam.evaluation import METHODS
     from onnx_reciprocam.evaluation import evaluate as run
@@ -138,13 +142,14 @@ def evaluate(
     )
     if preprocessing is None:
         say_aside("No preprocessing in the options: ImageNet's is used.")
+    chosen_methods = METHODS if methods is None else tuple(dict.fromkeys(map(str.strip, methods.split(","))))
     how = shared.given(target=target, mask=mask, vit_mask=vit_mask, score=score, samples=samples, seed=seed)
     with _bar() as progress:
         found = run(
             model,
             source,
             folder,
-            methods=tuple(dict.fromkeys(methods.split(","))) if methods else METHODS,
+            methods=chosen_methods,
             protocol=chosen,
             annotations=annotations,
             labels=read_labels(labels),
@@ -158,8 +163,13 @@ def evaluate(
         from onnx_reciprocam.evaluation import to_rows
 
         typer.echo(json.dumps(to_rows(found.lines), indent=2))
-        return
-    _show(found, chosen)
+    elif any(line.figures for line in found.lines):
+        _show(found, chosen)
+    if not any(line.figures for line in found.lines):
+        path, reason = next(iter(found.failures.items()))
+        page = found.folder / "report.html"
+        fail(f"no picture was explained by every method, such as {path}: {reason.rstrip('.')}; all are in {page}")
+        raise typer.Exit(1)
 
 
 def _protocol(
@@ -187,29 +197,69 @@ def _bar() -> Iterator[Any]:
 
 
 def _show(found: Evaluation, protocol: Protocol) -> None:
-    from onnx_reciprocam.evaluation import HIGHER, METRICS, best
+    """The table, what its columns are, what was not explained, and where to read on."""
+    from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
+    from onnx_reciprocam.evaluation.summary import compared
 
     names = [name for name in protocol.metrics if any(name in line.figures for line in found.lines)]
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("method", no_wrap=True)
+    for table in _tables(found, names, Console().width):
+        Console().print(table)
+        say("")
+    say("Percent, below it its 95% bootstrap interval; * is the best; time: of one explanation.")
+    pictures, common = len({row["path"] for row in found.rows}), compared(found.rows, [x.method for x in found.lines])
     for name in names:
-        table.add_column(f"{METRICS[name]}{'↑' if name in HIGHER else '↓'}", justify="right")
-    table.add_column("s", justify="right")
-    winners = {name: best(found.lines, name) for name in names}
-    for line in found.lines:
-        table.add_row(line.method, *(_cell(line, name, winners[name]) for name in names), f"{line.seconds:.2g}")
-    Console().print(table)
-    say("Percent; below it the 95% bootstrap interval. The best is bold; s: seconds of one explanation.")
-    pictures = len({row["sample"] for row in found.rows})
+        better = "higher" if name in HIGHER else "lower"
+        count = max(line.figures[name].pictures for line in found.lines if name in line.figures)
+        only = "" if count == common else f"; {_pictures(count)}"
+        say((f"  {METRICS[name]:7}{MEANINGS[name]}; {better} is better{only}", "dim"))
     if found.failures:
         path, reason = next(iter(found.failures.items()))
-        say((f"{len(found.failures)} of {pictures} pictures not explained", "red"), f"; {path}: {reason}")
-    say(f"{pictures} pictures; page to look at: ", (str(found.folder / "report.html"), "bold"))
+        say((f"{len(found.failures)} of {_pictures(pictures)} not explained", "red"), f", such as {path}: {reason}")
+    say(f"{_pictures(common)} compared; page to look at: ", (str(found.folder / "report.html"), "bold"))
 
 
-def _cell(line: Line, name: str, winners: Sequence[str] | set[str]) -> Text:
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'' if count == 1 else 's'}"
+
+
+def _tables(found: Evaluation, names: Sequence[str], width: int) -> list[Table]:
+    """A row per method; columns that do not fit side by side are in tables one below the other."""
+    from onnx_reciprocam.evaluation import HIGHER, METRICS, best
+    from onnx_reciprocam.evaluation.summary import lasting
+
+    columns: list[list[Text]] = []
+    for name in names:
+        winners = best(found.lines, name)
+        head = Text(f"{METRICS[name]}{'↑' if name in HIGHER else '↓'}", "bold")
+        columns.append([head, *(_cell(line, name, winners) for line in found.lines)])
+    columns.append([Text("time", "bold"), *(Text(lasting(line.seconds)) for line in found.lines)])
+    methods = [Text("method", "bold"), *(Text(line.method) for line in found.lines)]
+    parts: list[list[list[Text]]] = []
+    for column in columns:
+        if not parts or _widths([methods, *parts[-1], column]) > width:
+            parts.append([])
+        parts[-1].append(column)
+    return [_table([methods, *part]) for part in parts]
+
+
+def _widths(columns: Sequence[Sequence[Text]]) -> int:
+    """Of a table of these, a space between."""
+    return sum(1 + max(len(line) for cell in column for line in cell.plain.split("\n")) for column in columns) - 1
+
+
+def _table(columns: Sequence[Sequence[Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column[0], justify="right" if i else "left", no_wrap=True)
+    for cells in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*cells)
+    return table
+
+
+def _cell(line: Line, name: str, winners: set[str]) -> Text:
     figure = line.figures.get(name)
     if figure is None:
         return Text("-")
-    value = Text(f"{100 * figure.value:.1f}", "bold" if line.method in winners else "")
+    won = line.method in winners
+    value = Text(f"{'*' if won else ''}{100 * figure.value:.1f}", "bold" if won else "")
     return Text.assemble(value, Text(f"\n{100 * figure.low:.0f}-{100 * figure.high:.0f}", "dim"))

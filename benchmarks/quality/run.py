@@ -60,7 +60,7 @@ def variants(*, boxes: bool) -> list[Variant]:
     own = [Variant("reciprocam", {"mask": mask, "score": score}) for mask in MASKS for score in SCORES]
     spliced = [name for name, kind in methods().items() if issubclass(kind, InGraph) and name != "reciprocam"]
     found = [*own, *map(Variant, spliced)]
-    found += [Variant("reciprocam", {"mask": mask, "score": "logit"}, "middle") for mask in MASKS]
+    found += [Variant("reciprocam", {"mask": "pixel", "score": "logit"}, "middle")]
     found += [Variant(name, where="middle") for name in IN_THE_MIDDLE[1:]]
     if boxes:
         found += [

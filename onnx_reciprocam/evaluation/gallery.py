@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from onnx_reciprocam import visualise
+from onnx_reciprocam.errors import WriteError
 from onnx_reciprocam.metrics import adcc
 from onnx_reciprocam.runtime.atomic import write_atomically
 
@@ -39,7 +40,7 @@ class Gallery:
 
     Args:
         folder: Of the evaluation.
-        rows: Those of a run that was cut short: its pictures are still there.
+        rows: Those that earlier runs left, most often with their overlays.
         methods: Whose.
     """
 
@@ -47,47 +48,65 @@ class Gallery:
         self._folder = folder / FOLDER
         self._shown: dict[str, list[Shown]] = {method: [] for method in methods}
         for row in rows:
-            if row["method"] in self._shown and (self._folder / _file(row)).exists():
-                self._keep(row)
+            self._keep(row)
 
-    def show(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.float64]) -> None:
+    def show(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
         """Write the overlay of a row if it is among the best or the worst so far.
 
         Args:
             row: The picture's metrics.
             view: The picture.
-            saliency: Its map, ``[H, W]``.
+            saliency: Its map, ``[h, w]``.
+
+        Raises:
+            WriteError: The disk is full, or the like.
         """
-        if not self._keep(row):
-            return
+        if self._keep(row):
+            self.draw(row, view, saliency)
+
+    def draw(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
+        """Write the overlay of a row; arguments and errors are those of :meth:`show`."""
         rows, columns = view.region.pixels()
         picture = view.picture[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
         scale = SIDE / max(picture.shape[:2])
         size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
         small = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         drawn = visualise.overlay(small, saliency.astype(np.float32), 0.7)
-        self._folder.mkdir(exist_ok=True)
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise WriteError(str(self._folder), (error.strerror or str(error)).lower()) from error
         write_atomically(self._folder / _file(row), visualise.encode(drawn, ".jpg"))
+
+    def missing(self) -> list[Mapping[str, Any]]:
+        """Rows of the gallery whose overlay is not on disk: somebody removed it, or it was none of an earlier run's."""
+        shown = [shown for method in self._shown for end in self.ends(method) for shown in end]
+        return [each.row for each in shown if not (self._folder / each.file).is_file()]
 
     def ends(self, method: str) -> tuple[list[Shown], list[Shown]]:
         """The best, best first, and the worst, worst first; no picture is in both."""
         ordered = sorted(self._shown[method], key=lambda shown: -shown.merit)
-        count = min(KEPT, len(ordered) // 2)
-        return ordered[:count], ordered[::-1][:count]
+        best = min(KEPT, (len(ordered) + 1) // 2)
+        return ordered[:best], ordered[best:][::-1][:KEPT]
 
     def close(self) -> None:
-        """Drop files that are in no gallery any more."""
-        kept = {shown.file for every in self._shown.values() for shown in every}
-        for path in self._folder.glob("*.jpg") if self._folder.exists() else ():
-            if path.name not in kept:
-                path.unlink(missing_ok=True)
+        """Drop the files of these methods that are in no gallery any more, and pictures that are no longer there."""
+        for method, every in self._shown.items():
+            self._shown[method] = [shown for shown in every if (self._folder / shown.file).is_file()]
+            kept = {shown.file for shown in self._shown[method]}
+            for path in self._folder.glob(f"*-{_spelled(method)}.jpg"):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
 
     def _keep(self, row: Mapping[str, Any]) -> bool:
         """Whether it is among the best or the worst, which it is then counted to."""
         if row.get("error") or row["method"] not in self._shown:
             return False
+        every = self._shown[row["method"]]
+        if any((each.row["path"], each.row["explained"]) == (row["path"], row["explained"]) for each in every):
+            return False  # the picture again, with another label
         shown = Shown(merit(row), row, _file(row))
-        ordered = sorted([*self._shown[row["method"]], shown], key=lambda each: -each.merit)
+        ordered = sorted([*every, shown], key=lambda each: -each.merit)
         kept = ordered if len(ordered) <= 2 * KEPT else [*ordered[:KEPT], *ordered[-KEPT:]]
         self._shown[row["method"]] = kept
         return any(each is shown for each in kept)
@@ -105,4 +124,8 @@ def merit(row: Mapping[str, Any]) -> float:
 
 
 def _file(row: Mapping[str, Any]) -> str:
-    return f"{row['sample']}-{row['method'].replace('+', 'p')}.jpg"
+    return f"{row['sample']}-{_spelled(row['method'])}.jpg"
+
+
+def _spelled(method: str) -> str:
+    return method.replace("+", "p")

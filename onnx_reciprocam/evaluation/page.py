@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.errors import MissingPackageError
 from onnx_reciprocam.evaluation.gallery import FOLDER
-from onnx_reciprocam.evaluation.protocol import HIGHER, METRICS
-from onnx_reciprocam.evaluation.summary import best
+from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
+from onnx_reciprocam.evaluation.summary import best, compared, lasting
 from onnx_reciprocam.methods import find
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from onnx_reciprocam.evaluation.gallery import Gallery, Shown
     from onnx_reciprocam.evaluation.protocol import Protocol
     from onnx_reciprocam.evaluation.run import Evaluation
+    from onnx_reciprocam.evaluation.summary import Line
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -34,22 +35,35 @@ def page(found: Evaluation, model: str, protocol: Protocol, labels: Sequence[str
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     names = [name for name in protocol.metrics if any(name in line.figures for line in found.lines)]
     winners = {name: best(found.lines, name) for name in names}
-    galleries = []
-    for line in found.lines:
-        ends = zip(("best", "worst"), gallery.ends(line.method), strict=True)
-        galleries.append((line.method, [(end, [_card(one, labels) for one in shown]) for end, shown in ends]))
     return environment.from_string(TEMPLATE.read_text("utf-8")).render(
         model=Path(model).name,
-        pictures=len({row["sample"] for row in found.rows}),
+        pictures=len({row["path"] for row in found.rows}),
+        compared=compared(found.rows, [line.method for line in found.lines]),
         failures=sorted(found.failures.items()),
         protocol=protocol,
-        heads=[(METRICS[name], name, "higher is better" if name in HIGHER else "lower is better") for name in names],
+        columns=[_column(name, found.lines) for name in names],
         lines=found.lines,
-        names=names,
         winners=winners,
+        lasting=lasting,
         methods={line.method: find(line.method) for line in found.lines},
-        galleries=galleries,
+        galleries={line.method: _ends(gallery, line.method, labels) for line in found.lines},
     )
+
+
+def _column(name: str, lines: Sequence[Line]) -> dict[str, Any]:
+    """Of the table; ``pictures`` says how many its figures are of."""
+    return {
+        "name": name,
+        "head": METRICS[name],
+        "meaning": MEANINGS[name],
+        "better": "higher" if name in HIGHER else "lower",
+        "pictures": max(line.figures[name].pictures for line in lines if name in line.figures),
+    }
+
+
+def _ends(gallery: Gallery, method: str, labels: Sequence[str]) -> list[tuple[str, list[dict[str, Any]]]]:
+    ends = zip(("Best", "Worst"), gallery.ends(method), strict=True)
+    return [(end, [_card(one, labels) for one in shown]) for end, shown in ends if shown]
 
 
 def _card(shown: Shown, labels: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +20,18 @@ METRICS = {
     "energy": "Energy",
 }
 """Metrics by name, with the heads of their columns."""
+MEANINGS = {
+    "drop": "probability lost when the picture is multiplied by its map",
+    "increase": "pictures whose probability rises by it instead",
+    "coherency": "likeness of the map to the map of what it kept",
+    "complexity": "mean of the map, scaled to 0..1",
+    "adcc": "harmonic mean of 1 - Drop, Coh and 1 - Compl",
+    "deletion": "mean probability while the map's best pixels go first",
+    "insertion": "the same while they come first, on a blurred picture",
+    "pointing": "maps whose largest value lies on the object",
+    "energy": "share of the map that lies on the object",
+}
+"""What their numbers are, in one line each."""
 HIGHER = frozenset({"increase", "coherency", "adcc", "insertion", "pointing", "energy"})
 """Those of which more is better."""
 PER_IMAGE = tuple(name for name in METRICS if name != "adcc")
@@ -53,6 +66,8 @@ class Protocol:
                 raise OptionError("--metrics", name, tuple(METRICS))
         if self.explained not in {"predicted", "label"}:
             raise OptionError("--explain", self.explained, ("predicted", "label"))
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise OptionError("--tolerance", str(self.tolerance), ("pixels from 0",))
         if self.steps < 1:
             raise OptionError("--steps", str(self.steps), ("whole numbers from 1",))
 

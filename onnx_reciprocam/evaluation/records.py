@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.errors import MissingPackageError, WriteError
@@ -32,16 +32,22 @@ class Records:
         self.folder = folder
         text = json.dumps(settings, indent=2, sort_keys=True)
         path = folder / SETTINGS
-        if path.exists() and (old := path.read_text("utf-8")) != text:
-            raise WriteError(
-                str(folder), f"it holds an evaluation with {_differing(old, settings)}; name another folder"
-            )
-        write_atomically(path, text.encode())
-        self.rows = _whole_lines(folder / ROWS)
+        if (old := _read(path)) is None:
+            if _read(folder / ROWS):
+                raise WriteError(str(folder), f"its rows have lost their {SETTINGS}; name another folder")
+            write_atomically(path, text.encode())
+        elif differing := _differing(old, json.loads(text)):
+            raise WriteError(str(folder), f"it holds an evaluation with {differing}; name another folder")
+        self._latest = {_key(row): row for row in _whole_lines(folder / ROWS)}
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The latest of each sample and method."""
+        return list(self._latest.values())
 
     def done(self) -> set[tuple[str, str]]:
-        """Sample and method of every row."""
-        return {(row["sample"], row["method"]) for row in self.rows}
+        """Sample and method of every row that has figures: what went wrong is tried again."""
+        return {key for key, row in self._latest.items() if not row.get("error")}
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows so that they survive whatever comes next.
@@ -49,34 +55,93 @@ class Records:
         Raises:
             WriteError: The disk is full, or the like.
         """
+        fresh = [row for row in rows if self._latest.get(_key(row)) != row]  # an error that came again is there already
         try:
-            with (self.folder / ROWS).open("ab") as stream:
-                stream.write("".join(json.dumps(row) + "\n" for row in rows).encode())
-                stream.flush()
-                os.fsync(stream.fileno())
+            _append(self.folder / ROWS, "".join(json.dumps(row) + "\n" for row in fresh).encode())
         except OSError as error:
-            raise WriteError(str(self.folder / ROWS), f"{error.strerror or error}.") from error
-        self.rows.extend(dict(row) for row in rows)
+            raise WriteError(str(self.folder / ROWS), (error.strerror or str(error)).lower()) from error
+        self._latest |= {_key(row): dict(row) for row in fresh}
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["sample"], row["method"]
+
+
+def _append(path: Path, data: bytes) -> None:
+    """All of it, or nothing: what fits on a disk before it is full is taken back."""
+    with path.open("ab", buffering=0) as stream:
+        start = stream.tell()
+        try:
+            while data:
+                data = data[stream.write(data) :]
+            os.fsync(stream.fileno())
+        except OSError:
+            with suppress(OSError):
+                stream.truncate(start)
+            raise
+
+
+def _read(path: Path) -> bytes | None:
+    """None where there is no such file.
+
+    Raises:
+        WriteError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WriteError(str(path), (error.strerror or str(error)).lower()) from error
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file, whose last line may be cut: it is taken off."""
-    if not path.exists():
-        return []
-    data = path.read_bytes()
+    """The rows of a file, whose last line may be cut: it is taken off.
+
+    Raises:
+        WriteError: Something else is in it.
+    """
+    data = _read(path) or b""
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):
         write_atomically(path, whole)
-    return [json.loads(line) for line in whole.splitlines()]
+    rows = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+            _key(rows[-1])
+        except (ValueError, TypeError, KeyError) as error:  # noqa: PERF203 - the line is named
+            raise WriteError(str(path), f"its line {number} is no row; remove that line, or the file") from error
+    return rows
 
 
-def _differing(old: str, settings: Mapping[str, Any]) -> str:
+def _differing(old: bytes, settings: Mapping[str, Any]) -> str:
+    """Which settings are others than before, and what they were; nothing if none.
+
+    What an earlier version did not write is taken to be as it is now.
+    """
     try:
-        before = json.loads(old)
-    except ValueError:
+        then = json.loads(old)
+        before, now = _flat(then), _flat({name: settings[name] for name in settings if name in then})
+    except (ValueError, AttributeError):
         return "settings that cannot be read"
-    names = [name for name in sorted({*before, *settings}) if before.get(name) != settings.get(name)]
-    return f"another {', another '.join(names)}"
+    names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    return ", ".join(
+        "another model"
+        if name == "model"
+        else f"{name} {json.dumps(before.get(name))}, now {json.dumps(now.get(name))}"
+        for name in names
+    )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"protocol": {"steps": 6}}`` as ``{"protocol.steps": 6}``."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        text = name == "preprocessing" and isinstance(value, str)  # one line of JSON, as in a file's metadata
+        read = json.loads(value) if text else value
+        flat |= {f"{name}.{key}": each for key, each in read.items()} if isinstance(read, dict) else {name: read}
+    return flat
 
 
 @contextmanager
@@ -91,11 +156,15 @@ def locked(folder: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
     except ImportError:
         raise MissingPackageError("filelock", "evaluate") from None
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCK, timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise WriteError(str(folder), "another run is writing there; wait for it, or name another folder") from None
     except OSError as error:
-        raise WriteError(str(folder), f"{error.strerror or error}.") from error
+        raise WriteError(str(folder), (error.strerror or str(error)).lower()) from error
+    try:
+        yield
+    finally:
+        lock.release()

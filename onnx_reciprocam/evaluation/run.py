@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from onnx_reciprocam.contract import Preprocessing
-from onnx_reciprocam.errors import ImageError, OptionError, ReciprocamError
+from onnx_reciprocam.errors import ImageError, InputError, OptionError, ReciprocamError, SourceError, WriteError
 from onnx_reciprocam.evaluation.gallery import Gallery
 from onnx_reciprocam.evaluation.measuring import measure
 from onnx_reciprocam.evaluation.protocol import PROTOCOLS, Protocol
@@ -23,12 +24,12 @@ from onnx_reciprocam.methods import find
 from onnx_reciprocam.rewriter.network import study
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from onnx_reciprocam.evaluation.sample import Sample
     from onnx_reciprocam.evaluation.subject import Prepared
     from onnx_reciprocam.evaluation.summary import Line
+    from onnx_reciprocam.rewriter.network import Network
 
 LOT = 8
 """Pictures that are measured together: with deletion's steps they fill many runs of the network."""
@@ -98,12 +99,14 @@ def evaluate(
     chosen = PROTOCOLS.get(protocol) if isinstance(protocol, str) else protocol
     if chosen is None:
         raise OptionError("--protocol", str(protocol), tuple(PROTOCOLS))
+    if not methods:
+        raise OptionError("--methods", "", ("one method or more",))
     network = study(model, output, preprocessing.size if preprocessing else None)
+    _check_inputs(network, labels)
     where = None if annotations is None else Path(annotations)
     samples = read_source(Path(source), annotations=where, labels=labels, classes=network.scores.classes)
     samples = _spread(samples, limit)
-    if chosen.explained == "label" and any(sample.label is None for sample in samples):
-        raise OptionError("--explain", "label", ("predicted, since some pictures have no label",))
+    _check_samples(samples, chosen, Path(source))
     subject = Subject(
         network,
         methods,
@@ -116,20 +119,49 @@ def evaluate(
     folder = Path(folder)
     settings = {
         "model": network.model.sha256,
+        "output": network.scores.output.name,
         "protocol": chosen.to_dict(),
         "options": {name: getattr(value, "value", value) for name, value in options.items() if value is not None},
         "preprocessing": (preprocessing or Preprocessing()).to_json(),
     }
     with locked(folder):
         records = Records(folder, settings)
-        run = _Run(subject, chosen, records, Gallery(folder, records.rows, methods), labels, progress)
+        earlier = _rows_of(samples, methods, records)
+        run = _Run(subject, chosen, records, Gallery(folder, earlier, methods), progress)
         run.all(samples, methods)
-        lines = summarise(run.rows(samples, methods), methods, chosen.metrics)
-        failures = {row["path"]: row["error"] for row in run.rows(samples, methods) if row.get("error")}
-        found = Evaluation(lines, run.rows(samples, methods), folder, failures)
-        run.gallery.close()
+        rows = _rows_of(samples, methods, records)
+        failures = {row["path"]: row["error"] for row in rows if row.get("error")}
+        found = Evaluation(summarise(rows, methods, chosen.metrics), rows, folder, failures)
+        run.redraw({key_of(sample): sample for sample in samples})
         write_results(found, network.model.name, chosen, labels, run.gallery)
     return found
+
+
+def _check_inputs(network: Network, labels: Sequence[str]) -> None:
+    """Pictures alone have to do, and names be as many as classes."""
+    if others := [name for name in network.shapes.inputs if name != network.image.name]:
+        raise InputError(
+            others[0], "pictures cannot fill it; only models whose one input is the picture are evaluated."
+        )
+    if labels and network.scores.classes not in {None, len(labels)}:
+        raise InputError(
+            "labels", f"{len(labels)} names for {network.scores.classes} classes; one name per class, in order."
+        )
+
+
+def _check_samples(samples: Sequence[Sample], protocol: Protocol, source: Path) -> None:
+    """What the protocol measures has to be known of them."""
+    if protocol.explained == "label" and any(sample.label is None for sample in samples):
+        raise OptionError("--explain", "label", ("predicted, since some pictures have no label",))
+    pointing = set(protocol.metrics) <= {"pointing", "energy"}
+    if pointing and not any(sample.boxes or sample.mask for sample in samples):
+        raise SourceError(str(source), "no picture has a box or a mask, so there is nothing to point at; add --metrics")
+
+
+def _rows_of(samples: Sequence[Sample], methods: Sequence[str], records: Records) -> list[dict[str, Any]]:
+    """Those of this run's pictures and methods; the folder may hold more."""
+    wanted = {key_of(sample) for sample in samples}
+    return [row for row in records.rows if row["sample"] in wanted and row["method"] in methods]
 
 
 def _spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
@@ -148,7 +180,6 @@ class _Run:
     protocol: Protocol
     records: Records
     gallery: Gallery
-    labels: Sequence[str]
     progress: Callable[[int, int, str], object]
 
     def all(self, samples: Sequence[Sample], methods: Sequence[str]) -> None:
@@ -179,10 +210,16 @@ class _Run:
         guesses = iter(self.subject.scores(np.stack(seen)).argmax(axis=1) if seen else [])
         return [p if p.prepared is None else replace(p, predicted=int(next(guesses))) for p in pictures]
 
-    def rows(self, samples: Sequence[Sample], methods: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of this run's pictures and methods; the folder may hold more."""
-        wanted = {key_of(sample) for sample in samples}
-        return [row for row in self.records.rows if row["sample"] in wanted and row["method"] in methods]
+    def redraw(self, samples: Mapping[str, Sample]) -> None:
+        """Overlays of the gallery that are not there any more, as far as their pictures still are."""
+        for row in self.gallery.missing():
+            try:
+                prepared = self.subject.prepare(samples[row["sample"]])
+                maps = self.subject.explain(row["method"], prepared.image[None], np.array([row["explained"]], np.int64))
+            except ReciprocamError:
+                continue  # its figures stay, and are in every table
+            self.gallery.draw(row, prepared.view, maps[0])
+        self.gallery.close()
 
     def _rows(self, pictures: Sequence[_Picture], method: str) -> list[dict[str, Any]]:
         """Of one method; what goes wrong with a picture is its row."""
@@ -190,6 +227,8 @@ class _Run:
         good = [picture for picture in pictures if picture.prepared is not None]
         try:
             return rows + (self._measured(good, method) if good else [])
+        except WriteError:
+            raise  # no picture is to blame
         except ReciprocamError as error:
             if len(good) == 1:
                 return [*rows, _row(good[0].sample, method, error=_reason(error))]
@@ -223,7 +262,8 @@ class _Picture:
 
 def key_of(sample: Sample) -> str:
     """What tells a sample from all others, however the source was named."""
-    words = (str(sample.path.absolute()), str(sample.label), str(sample.mask), str(sample.boxes))
+    mask = sample.mask and os.path.abspath(sample.mask)  # noqa: PTH100 - without ".." though files may be gone
+    words = (os.path.abspath(sample.path), str(sample.label), str(mask), str(sample.boxes))  # noqa: PTH100 - likewise
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:16]
 
 

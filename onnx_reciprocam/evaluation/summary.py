@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 RESAMPLES, SEED, LEVEL = 1000, 0, 0.95
 """Of the bootstrap: data sets drawn with repetition, and the share of them that an interval covers."""
+AT_ONCE = 1 << 20
+"""Pictures drawn at a time, so that all data sets of a large one need not fit into memory together."""
 PARTS = ("drop", "coherency", "complexity")
 """What ADCC is made of."""
+OF_OBJECTS = ("pointing", "energy")
+"""Metrics that are about a label's object, and not only about the map."""
 
 
 @dataclass(frozen=True)
@@ -80,32 +84,56 @@ def summarise(rows: Sequence[Row], methods: Sequence[str], metrics: Sequence[str
 
 
 def best(lines: Sequence[Line], metric: str) -> set[str]:
-    """The methods whose figure is the best one, as printed to a tenth of a percent."""
+    """The methods whose figure is the best one, as printed to a tenth of a percent; none where all are equal."""
     values = {line.method: round(line.figures[metric].value, 3) for line in lines if metric in line.figures}
     if not values:
         return set()
     top = max(values.values()) if metric in HIGHER else min(values.values())
-    return {method for method, value in values.items() if value == top}
+    winners = {method for method, value in values.items() if value == top}
+    return winners if len(winners) < len(values) else set()
+
+
+def compared(rows: Sequence[Row], methods: Sequence[str]) -> int:
+    """How many pictures every method explained."""
+    explained = [{row["path"] for row in rows if row["method"] == m and not row.get("error")} for m in methods]
+    return len(set.intersection(*explained)) if explained else 0
+
+
+def lasting(seconds: float) -> str:
+    """A time as people say it, ``"70 ms"``."""
+    number, unit = (seconds, "s") if seconds >= 1 else (1000 * seconds, "ms")
+    return f"{number:,.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"
 
 
 def _figure(metric: str, rows: Sequence[Row]) -> Figure | None:
     names = PARTS if metric == "adcc" else (metric,)
     kept = [row for row in rows if all(row.get(name) is not None for name in names)]
+    if metric not in OF_OBJECTS:  # a picture of several labels has a row for each, of one map if their class is one
+        kept = list({(row.get("path", row["sample"]), row.get("explained")): row for row in kept}.values())
     if not kept:
         return None
     values = np.array([[row[name] for name in names] for row in kept], np.float64)  # [pictures, parts]
-    drawn = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
-    whole = _reduced(metric, values.mean(0))
-    spread = [_reduced(metric, values[sample].mean(0)) for sample in drawn]
+    whole = adcc(*np.clip(values.mean(0), 0, 1)) if metric == "adcc" else float(values.mean())
+    means = _bootstrapped(values)
+    spread = _harmonic(means) if metric == "adcc" else means[:, 0]
     low, high = np.quantile(spread, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Figure(whole, float(low), float(high), len(values))
 
 
-def _reduced(metric: str, means: NDArray[np.float64]) -> float:
-    """One figure of a data set's means."""
-    if metric != "adcc":
-        return float(means[0])
-    return adcc(*np.clip(means, 0, 1))
+def _bootstrapped(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means ``[RESAMPLES, parts]`` of data sets drawn with repetition from ``[pictures, parts]``."""
+    rng, count = np.random.default_rng(SEED), len(values)
+    lot = max(1, AT_ONCE // count)
+    lots = (min(lot, RESAMPLES - start) for start in range(0, RESAMPLES, lot))
+    return np.concatenate([values[rng.integers(count, size=(many, count))].mean(axis=1) for many in lots])
+
+
+def _harmonic(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ADCC of each row of means of :data:`PARTS`: :func:`~onnx_reciprocam.metrics.adcc`, of many at once."""
+    dropped, coherent, complicated = np.clip(means, 0, 1).T
+    terms = np.stack([1 - dropped, coherent, 1 - complicated])
+    inverse = (1 / np.maximum(terms, np.finfo(np.float64).tiny)).sum(axis=0)
+    return np.asarray(len(PARTS) / inverse)
 
 
 def to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:

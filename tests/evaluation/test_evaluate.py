@@ -6,12 +6,16 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -19,24 +23,53 @@ from pictures import COUNT, SIZE, data_set, network
 
 import onnx_reciprocam as rc
 from onnx_reciprocam import metrics
-from onnx_reciprocam.errors import OptionError, WriteError
+from onnx_reciprocam.errors import InputError, OptionError, SourceError, WriteError
 from onnx_reciprocam.evaluation import METRICS, PROTOCOLS, Protocol, evaluate, summarise
-from onnx_reciprocam.evaluation.summary import RESAMPLES
+from onnx_reciprocam.evaluation.summary import RESAMPLES, best, lasting
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 METHODS = ("reciprocam", "gradcam", "eigencam")
 QUICK = Protocol(steps=6)
 PREPARED = rc.Preprocessing(size=SIZE)
 
 
+def how(methods: Sequence[str] = METHODS, protocol: Protocol = QUICK) -> dict[str, Any]:
+    return {"methods": methods, "protocol": protocol, "preprocessing": PREPARED}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A finished evaluation, its model and data beside it; not to be written to."""
+    folder = tmp_path_factory.mktemp("made")
+    return evaluate(network(folder), data_set(folder / "data"), folder / "out", **how())
+
+
 @pytest.fixture
-def found(tmp_path: Path) -> Any:
-    return evaluate(
-        network(tmp_path), data_set(tmp_path / "data"), tmp_path / "out",
-        methods=METHODS, protocol=QUICK, preprocessing=PREPARED,
-    )  # fmt: skip
+def found(made: Any, tmp_path: Path) -> Any:
+    """Its results in a folder of the test's own."""
+    shutil.copytree(made.folder, tmp_path / "out")
+    return replace(made, folder=tmp_path / "out")
+
+
+def parts(made: Any) -> tuple[Path, Path]:
+    return made.folder.parent / "plain.onnx", made.folder.parent / "data" / "data.csv"
+
+
+def figures(evaluation: Any) -> list[Any]:
+    """All but the times, in one order."""
+    kept = [{name: value for name, value in row.items() if name != "seconds"} for row in evaluation.rows]
+    return sorted(kept, key=lambda row: (row["sample"], row["method"]))
+
+
+def shown(evaluation: Any) -> set[str]:
+    """Files that the page shows."""
+    return set(re.findall(r'src="pictures/([^"]+)"', (evaluation.folder / "report.html").read_text("utf-8")))
+
+
+def drawn(evaluation: Any) -> set[str]:
+    return {path.name for path in (evaluation.folder / "pictures").iterdir()}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -44,13 +77,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-@pytest.mark.parametrize("batch", ["batch", 1, 3])
-@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("batch", "last"), [("batch", False), ("batch", True), (1, False), (3, True)])
 def test_rows_are_the_metrics_of_each_picture(batch: Any, last: bool, tmp_path: Path) -> None:
     plain = network(tmp_path, batch=batch, channels_last=last)
     source = data_set(tmp_path / "data")
-    how: dict[str, Any] = {"methods": ["reciprocam", "gradcam"], "protocol": QUICK, "preprocessing": PREPARED}
-    rows = evaluate(plain, source, tmp_path / "out", **how).rows
+    methods = ["reciprocam", "gradcam"]
+    rows = evaluate(plain, source, tmp_path / "out", **how(methods)).rows
     assert len(rows) == 2 * COUNT
     scorer = rc.ExplainedSession(
         rc.rewrite(network(tmp_path, channels_last=last)).SerializeToString(), preprocessing=PREPARED
@@ -65,7 +97,7 @@ def test_rows_are_the_metrics_of_each_picture(batch: Any, last: bool, tmp_path: 
         method: rc.ExplainedSession(
             rc.rewrite(network(tmp_path, channels_last=last), method=method, classes="input").SerializeToString()
         )
-        for method in how["methods"]
+        for method in methods
     }
     for row in rows:
         batch_of_one, _ = scorer.prepare(row["path"])
@@ -94,9 +126,9 @@ def test_rows_are_the_metrics_of_each_picture(batch: Any, last: bool, tmp_path: 
         assert (row["pointing"] is not None) == (number % 2 == 1 and number % 5 == c[0])
 
 
-def test_figures_are_means_and_adcc_is_made_of_them(found: Any) -> None:
-    for line in found.lines:
-        rows = [row for row in found.rows if row["method"] == line.method]
+def test_figures_are_means_and_adcc_is_made_of_them(made: Any) -> None:
+    for line in made.lines:
+        rows = [row for row in made.rows if row["method"] == line.method]
         for name in ("drop", "increase", "coherency", "complexity", "deletion", "insertion"):
             values = [row[name] for row in rows]
             figure = line.figures[name]
@@ -119,7 +151,7 @@ def test_intervals_are_those_of_bootstrapped_pictures() -> None:
 
 
 def test_methods_are_compared_on_pictures_that_all_explain() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"sample": "a", "method": "one", "drop": 0.0, "seconds": 1.0},
         {"sample": "b", "method": "one", "drop": 1.0, "seconds": 1.0},
         {"sample": "a", "method": "two", "drop": 0.5, "seconds": 1.0},
@@ -130,25 +162,23 @@ def test_methods_are_compared_on_pictures_that_all_explain() -> None:
     assert (one.failed, two.failed) == (0, 1)
 
 
-def test_files(found: Any) -> None:
-    table = pq.read_table(found.folder / "images.parquet")
+def test_files(made: Any) -> None:
+    table = pq.read_table(made.folder / "images.parquet")
     assert table.num_rows == len(METHODS) * COUNT
     assert set(METRICS) - {"adcc"} <= set(table.column_names)
-    with (found.folder / "summary.csv").open() as stream:
+    with (made.folder / "summary.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert {row["method"] for row in rows} == set(METHODS)
-    page = (found.folder / "report.html").read_text("utf-8")
-    shown = set(re.findall(r'src="pictures/([^"]+)"', page))
-    assert shown <= {path.name for path in (found.folder / "pictures").iterdir()}
-    assert len(shown) == len(METHODS) * 8
-    assert "http" not in page.replace("https://", "http").split("<body>")[0].split("charset")[0]
+    assert shown(made) == drawn(made)
+    assert len(shown(made)) == len(METHODS) * 8
+    page = (made.folder / "report.html").read_text("utf-8")
+    assert not re.findall(r"(?:src|href|url)\W+(?:https?:|//)", page)  # nothing is fetched
+    assert '<html lang="en">' in page
+    assert page.count("<img ") == page.count('loading="lazy"') == len(re.findall(r'alt="\S[^"]+ on \S[^"]+"', page))
+    assert page.count('scope="row"') == len(METHODS)
 
 
-def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    plain, source = network(tmp_path), data_set(tmp_path / "data")
-    how: dict[str, Any] = {"methods": METHODS, "protocol": QUICK, "preprocessing": PREPARED}
-    whole = evaluate(plain, source, tmp_path / "whole", **how)
-
+def test_a_run_goes_on_where_it_stopped(made: Any, tmp_path: Path) -> None:
     class Stop(Exception):  # noqa: N818 - what a killed run is like
         pass
 
@@ -157,79 +187,160 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
             raise Stop
 
     with pytest.raises(Stop):
-        evaluate(plain, source, tmp_path / "out", **how, progress=stop)
+        evaluate(*parts(made), tmp_path / "out", **how(), progress=stop)
     rows = tmp_path / "out" / "rows.jsonl"
     before = rows.read_text()
     rows.write_text(before + '{"sample": "cut sho')
     seen: list[int] = []
-    resumed = evaluate(plain, source, tmp_path / "out", **how, progress=lambda done, *_: seen.append(done))
+    resumed = evaluate(*parts(made), tmp_path / "out", **how(), progress=lambda done, *_: seen.append(done))
     assert seen[0] == len(before.splitlines()) > 8
     assert rows.read_text().startswith(before)
-
-    def of(evaluation: Any) -> Any:
-        kept = [{k: v for k, v in row.items() if k != "seconds"} for row in evaluation.rows]
-        return sorted(kept, key=lambda row: (row["sample"], row["method"]))
-
-    assert of(resumed) == of(whole)
+    assert figures(resumed) == figures(made)
+    assert shown(resumed) == drawn(resumed) == shown(made)
 
 
-def test_a_killed_run_goes_on(tmp_path: Path) -> None:
-    plain, source = network(tmp_path), data_set(tmp_path / "data", 40)
+def test_pictures_that_were_removed_are_drawn_again(made: Any, found: Any) -> None:
+    kept = {path.name: path.read_bytes() for path in (made.folder / "pictures").iterdir()}
+    shutil.rmtree(found.folder / "pictures")
+    again = evaluate(*parts(made), found.folder, **how())
+    assert figures(again) == figures(made)
+    assert shown(again) == drawn(again) == set(kept)
+
+
+def test_a_smaller_run_in_the_same_folder_shows_its_own_pictures(made: Any, found: Any) -> None:
+    few = evaluate(*parts(made), found.folder, **how(METHODS[:1]), limit=3)
+    assert len(few.rows) == len(shown(few)) == 3
+    assert {line.figures["drop"].pictures for line in few.lines} == {3}
+    all_again = evaluate(*parts(made), found.folder, **how())
+    assert figures(all_again) == figures(made)
+    assert shown(all_again) == drawn(all_again) == shown(made)
+
+
+def test_one_picture_is_shown(made: Any, tmp_path: Path) -> None:
+    one = evaluate(*parts(made), tmp_path / "out", **how(METHODS[:1]), limit=1)
+    assert len(shown(one)) == 1
+
+
+def test_a_picture_with_two_labels_counts_once_unless_objects_are_looked_for(made: Any, tmp_path: Path) -> None:
+    source = made.folder.parent / "data" / "twice.csv"
+    predicted = {row["path"][-6:]: row["predicted"] for row in made.rows}["00.png"]
+    other = (predicted + 1) % 5
+    source.write_text(f"path,label,mask\n00.png,{predicted},00.mask.png\n00.png,{other},01.mask.png\n01.png,,\n")
+    line = evaluate(made.folder.parent / "plain.onnx", source, tmp_path / "out", **how(METHODS[:1])).lines[0]
+    counts = {name: figure.pictures for name, figure in line.figures.items()}
+    assert counts == {name: 1 if name in {"pointing", "energy"} else 2 for name in METRICS}
+
+
+@pytest.mark.parametrize("how_it_ends", ["SIGKILL", "SIGINT"])
+def test_a_killed_run_goes_on(how_it_ends: str, made: Any, tmp_path: Path) -> None:
+    plain, source = made.folder.parent / "plain.onnx", data_set(tmp_path / "data", 40)
     call = [
         sys.executable, "-c", "from onnx_reciprocam.cli import main; main()", "evaluate", str(plain), str(source),
         "-o", str(tmp_path / "out"), "--methods", "reciprocam,gradcam", "--steps", "40", "--size", "18x24",
     ]  # fmt: skip
     rows = tmp_path / "out" / "rows.jsonl"
-    child = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while child.poll() is None and not (rows.exists() and rows.stat().st_size):
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    child.send_signal(getattr(signal, how_it_ends))
+    _, said = child.communicate(timeout=60)
+    if how_it_ends == "SIGINT":
+        assert (child.returncode, said.splitlines()) == (130, ["error: interrupted; nothing half-written is left."])
+        assert not list((tmp_path / "out").rglob("*.part"))
     assert len(rows.read_text().splitlines()) < 80
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    evaluate(
+        plain, source, tmp_path / "out",
+        **how(["reciprocam", "gradcam"], Protocol(steps=40)),
+    )  # fmt: skip
     keys = [(row["sample"], row["method"]) for row in map(json.loads, rows.read_text().splitlines())]
     assert len(keys) == len(set(keys)) == 80
 
 
-def test_other_settings_need_another_folder(tmp_path: Path, found: Any) -> None:
-    plain, source = tmp_path / "plain.onnx", tmp_path / "data" / "data.csv"
-    with pytest.raises(WriteError, match=r"an evaluation with another protocol; name another folder"):
-        evaluate(plain, source, found.folder, methods=METHODS, protocol=Protocol(steps=7), preprocessing=PREPARED)
-    more = evaluate(plain, source, found.folder, methods=[*METHODS, "layercam"], protocol=QUICK, preprocessing=PREPARED)
+def test_other_settings_need_another_folder(made: Any, found: Any) -> None:
+    with pytest.raises(WriteError, match=r"an evaluation with protocol.steps 6, now 7; name another folder"):
+        evaluate(*parts(made), found.folder, **how(protocol=Protocol(steps=7)))
+    with pytest.raises(WriteError, match=r'an evaluation with options.score null, now "probability"'):
+        evaluate(*parts(made), found.folder, **how(), score="probability")
+    with pytest.raises(WriteError, match=r"an evaluation with another model, output \"scores\", now \"other\""):
+        evaluate(network(found.folder.parent, aux=True), parts(made)[1].parent, found.folder, **how(), output="other")
+    settings = json.loads((found.folder / "settings.json").read_text())
+    del settings["output"]  # as the first version wrote it
+    (found.folder / "settings.json").write_text(json.dumps(settings))
+    more = evaluate(*parts(made), found.folder, **how([*METHODS, "layercam"]))
     assert [line.method for line in more.lines] == [*METHODS, "layercam"]
+    assert figures(replace(more, rows=[row for row in more.rows if row["method"] in METHODS])) == figures(made)
 
 
-def test_two_runs_at_once_are_refused(tmp_path: Path, found: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("settings.json", b"no json", "it holds an evaluation with settings that cannot be read"),
+        ("settings.json", None, "its rows have lost their settings.json"),
+        ("rows.jsonl", b'{"sample": "a", "method": "b"}\n\0\0\n', "its line 2 is no row; remove that line"),
+    ],
+)
+def test_a_spoilt_folder(name: str, content: bytes | None, words: str, made: Any, found: Any) -> None:
+    if content is None:
+        (found.folder / name).unlink()
+    else:
+        (found.folder / name).write_bytes(content)
+    with pytest.raises(WriteError, match=words):
+        evaluate(*parts(made), found.folder, **how())
+
+
+def test_two_runs_at_once_are_refused(made: Any, found: Any) -> None:
     from filelock import FileLock
 
     with FileLock(found.folder / ".lock"), pytest.raises(WriteError, match="another run is writing there"):
-        evaluate(
-            tmp_path / "plain.onnx", tmp_path / "data", found.folder,
-            methods=METHODS, protocol=QUICK, preprocessing=PREPARED,
-        )  # fmt: skip
+        evaluate(*parts(made), found.folder, **how())
+
+
+def test_a_disk_that_fills_up_ends_the_run_without_half_rows(made: Any, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+
+    def room(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(WriteError, match="file too large"):
+            evaluate(*parts(made), tmp_path / "out", **how(), progress=lambda *_: room(2500))
+        room(resource.RLIM_INFINITY)
+        full = evaluate(*parts(made), tmp_path / "out", **how())
+    finally:
+        room(resource.RLIM_INFINITY)
+        signal.signal(signal.SIGXFSZ, old)
+    assert figures(full) == figures(made)
+    assert not full.failures
 
 
 def test_a_bad_picture_is_a_row_and_not_the_end(tmp_path: Path) -> None:
     plain, source = network(tmp_path), data_set(tmp_path / "data")
-    (tmp_path / "data" / "04.png").write_bytes(b"no picture")
-    found = evaluate(plain, source, tmp_path / "out", methods=["activation"], protocol=QUICK, preprocessing=PREPARED)
+    good = (tmp_path / "data" / "04.png").read_bytes()
+    (tmp_path / "data" / "04.png").write_bytes(good[: len(good) // 2])
+    cv2.imwrite(str(tmp_path / "data" / "05.mask.png"), np.zeros((5, 6), np.uint8))
+    found = evaluate(plain, source, tmp_path / "out", **how(["activation"]))
     assert len(found.rows) == COUNT
-    (failure,) = found.failures.items()
-    assert failure[0].endswith("04.png")
-    assert found.lines[0].failed == 1
-    assert found.lines[0].figures["drop"].pictures == COUNT - 1
+    assert {Path(path).name: reason for path, reason in found.failures.items()} == {
+        "04.png": "the picture is truncated",
+        "05.png": "the mask is 6x5, its picture 30x26; they have to be of one size",
+    }
+    assert found.lines[0].failed == 2
+    assert found.lines[0].figures["drop"].pictures == COUNT - 2
+    before = (tmp_path / "out" / "rows.jsonl").read_text()
+    evaluate(plain, source, tmp_path / "out", **how(["activation"]))
+    assert (tmp_path / "out" / "rows.jsonl").read_text() == before
+    (tmp_path / "data" / "04.png").write_bytes(good)
+    mended = evaluate(plain, source, tmp_path / "out", **how(["activation"]))
+    assert (len(mended.rows), len(mended.failures)) == (COUNT, 1)
 
 
-def test_labels_are_explained_when_asked_for(tmp_path: Path) -> None:
-    plain, source = network(tmp_path), data_set(tmp_path / "data")
-    found = evaluate(
-        plain, source, tmp_path / "out", methods=["reciprocam"], protocol=PROTOCOLS["paper"], preprocessing=PREPARED
-    )
+def test_labels_are_explained_when_asked_for(made: Any, tmp_path: Path) -> None:
+    found = evaluate(*parts(made), tmp_path / "out", **how(["reciprocam"], replace(PROTOCOLS["paper"], steps=6)))
     assert [row["explained"] for row in found.rows] == [row["label"] for row in found.rows]
     assert sum(row["pointing"] is not None for row in found.rows) == COUNT // 2
     with pytest.raises(OptionError, match="some pictures have no label"):
-        evaluate(plain, tmp_path / "data", tmp_path / "other", protocol=PROTOCOLS["paper"], preprocessing=PREPARED)
+        evaluate(parts(made)[0], parts(made)[1].parent, tmp_path / "other", protocol="paper", preprocessing=PREPARED)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
@@ -240,14 +351,57 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("other", "words"),
     [
         ({"methods": ["gradcamm"]}, "--method does not take 'gradcamm'"),
+        ({"methods": []}, "--methods does not take ''; it takes one method or more"),
         ({"protocol": "ours"}, "--protocol does not take 'ours'; it takes default, paper"),
         ({"limit": 0}, "--limit does not take '0'"),
     ],
 )
-def test_a_bad_option(how: dict[str, Any], words: str, tmp_path: Path) -> None:
+def test_a_bad_option(other: dict[str, Any], words: str, made: Any, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=words):
-        evaluate(network(tmp_path), data_set(tmp_path / "data"), tmp_path / "out", preprocessing=PREPARED, **how)
+        evaluate(*parts(made), tmp_path / "out", **how() | other)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"steps": 0}, "--steps does not take '0'"),
+        ({"tolerance": -1.0}, "--tolerance does not take '-1.0'; it takes pixels from 0"),
+        ({"tolerance": float("nan")}, "--tolerance does not take 'nan'"),
+        ({"metrics": ("dropp",)}, "--metrics does not take 'dropp'"),
+        ({"explained": "both"}, "--explain does not take 'both'"),
+    ],
+)
+def test_a_bad_protocol(value: dict[str, Any], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        Protocol(**value)
+
+
+def test_what_cannot_be_measured_is_refused_before_the_first_picture(made: Any, tmp_path: Path) -> None:
+    plain, source = parts(made)
+    with pytest.raises(InputError, match=r"'vector': pictures cannot fill it; only models whose one input"):
+        evaluate(network(tmp_path, vector=True), source, tmp_path / "out", **how())
+    with pytest.raises(InputError, match=r"'labels': 2 names for 5 classes"):
+        evaluate(plain, source, tmp_path / "out", **how(), labels=("a", "b"))
+    with pytest.raises(SourceError, match="no picture has a box or a mask, so there is nothing to point at"):
+        evaluate(plain, source.parent, tmp_path / "out", **how(protocol=Protocol(metrics=("pointing",))))
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_best_where_all_are_equal() -> None:
+    def lines(*drops: float) -> Any:
+        rows = [{"sample": "a", "method": str(i), "drop": drop, "seconds": 1.0} for i, drop in enumerate(drops)]
+        return summarise(rows, [str(i) for i in range(len(drops))], ["drop"])
+
+    assert best(lines(0.5, 0.2, 0.2001), "drop") == {"1", "2"}
+    assert best(lines(0.2, 0.2001), "drop") == set()
+    assert best(lines(0.2), "insertion") == set()
+
+
+def test_times_are_written_as_people_say_them() -> None:
+    assert [lasting(s) for s in (0.000_082, 0.0704, 1.26, 12.3, 1234.5)] == [
+        "0.082 ms", "70 ms", "1.3 s", "12 s", "1,234 s",
+    ]  # fmt: skip
