@@ -1,24 +1,19 @@
-"""An evaluation is its metrics, picture by picture; it is resumed, locked, and whole or not there."""
+"""An evaluation is its metrics, picture by picture."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from evaluations import METHODS, PREPARED, drawn, how, parts, shown
 from pictures import COUNT, SIZE, data_set, network
 
 import onnx_reciprocam as rc
@@ -26,50 +21,6 @@ from onnx_reciprocam import metrics
 from onnx_reciprocam.errors import InputError, OptionError, SourceError, WriteError
 from onnx_reciprocam.evaluation import METRICS, PROTOCOLS, Protocol, evaluate, summarise
 from onnx_reciprocam.evaluation.summary import RESAMPLES, best, lasting
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-METHODS = ("reciprocam", "gradcam", "eigencam")
-QUICK = Protocol(steps=6)
-PREPARED = rc.Preprocessing(size=SIZE)
-
-
-def how(methods: Sequence[str] = METHODS, protocol: Protocol = QUICK) -> dict[str, Any]:
-    return {"methods": methods, "protocol": protocol, "preprocessing": PREPARED}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A finished evaluation, its model and data beside it; not to be written to."""
-    folder = tmp_path_factory.mktemp("made")
-    return evaluate(network(folder), data_set(folder / "data"), folder / "out", **how())
-
-
-@pytest.fixture
-def found(made: Any, tmp_path: Path) -> Any:
-    """Its results in a folder of the test's own."""
-    shutil.copytree(made.folder, tmp_path / "out")
-    return replace(made, folder=tmp_path / "out")
-
-
-def parts(made: Any) -> tuple[Path, Path]:
-    return made.folder.parent / "plain.onnx", made.folder.parent / "data" / "data.csv"
-
-
-def figures(evaluation: Any) -> list[Any]:
-    """All but the times, in one order."""
-    kept = [{name: value for name, value in row.items() if name != "seconds"} for row in evaluation.rows]
-    return sorted(kept, key=lambda row: (row["sample"], row["method"]))
-
-
-def shown(evaluation: Any) -> set[str]:
-    """Files that the page shows."""
-    return set(re.findall(r'src="pictures/([^"]+)"', (evaluation.folder / "report.html").read_text("utf-8")))
-
-
-def drawn(evaluation: Any) -> set[str]:
-    return {path.name for path in (evaluation.folder / "pictures").iterdir()}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -178,44 +129,6 @@ def test_files(made: Any) -> None:
     assert page.count('scope="row"') == len(METHODS)
 
 
-def test_a_run_goes_on_where_it_stopped(made: Any, tmp_path: Path) -> None:
-    class Stop(Exception):  # noqa: N818 - what a killed run is like
-        pass
-
-    def stop(done: int, _total: int, _what: str) -> None:
-        if done > 8:
-            raise Stop
-
-    with pytest.raises(Stop):
-        evaluate(*parts(made), tmp_path / "out", **how(), progress=stop)
-    rows = tmp_path / "out" / "rows.jsonl"
-    before = rows.read_text()
-    rows.write_text(before + '{"sample": "cut sho')
-    seen: list[int] = []
-    resumed = evaluate(*parts(made), tmp_path / "out", **how(), progress=lambda done, *_: seen.append(done))
-    assert seen[0] == len(before.splitlines()) > 8
-    assert rows.read_text().startswith(before)
-    assert figures(resumed) == figures(made)
-    assert shown(resumed) == drawn(resumed) == shown(made)
-
-
-def test_pictures_that_were_removed_are_drawn_again(made: Any, found: Any) -> None:
-    kept = {path.name: path.read_bytes() for path in (made.folder / "pictures").iterdir()}
-    shutil.rmtree(found.folder / "pictures")
-    again = evaluate(*parts(made), found.folder, **how())
-    assert figures(again) == figures(made)
-    assert shown(again) == drawn(again) == set(kept)
-
-
-def test_a_smaller_run_in_the_same_folder_shows_its_own_pictures(made: Any, found: Any) -> None:
-    few = evaluate(*parts(made), found.folder, **how(METHODS[:1]), limit=3)
-    assert len(few.rows) == len(shown(few)) == 3
-    assert {line.figures["drop"].pictures for line in few.lines} == {3}
-    all_again = evaluate(*parts(made), found.folder, **how())
-    assert figures(all_again) == figures(made)
-    assert shown(all_again) == drawn(all_again) == shown(made)
-
-
 def test_one_picture_is_shown(made: Any, tmp_path: Path) -> None:
     one = evaluate(*parts(made), tmp_path / "out", **how(METHODS[:1]), limit=1)
     assert len(shown(one)) == 1
@@ -229,89 +142,6 @@ def test_a_picture_with_two_labels_counts_once_unless_objects_are_looked_for(mad
     line = evaluate(made.folder.parent / "plain.onnx", source, tmp_path / "out", **how(METHODS[:1])).lines[0]
     counts = {name: figure.pictures for name, figure in line.figures.items()}
     assert counts == {name: 1 if name in {"pointing", "energy"} else 2 for name in METRICS}
-
-
-@pytest.mark.parametrize("how_it_ends", ["SIGKILL", "SIGINT"])
-def test_a_killed_run_goes_on(how_it_ends: str, made: Any, tmp_path: Path) -> None:
-    plain, source = made.folder.parent / "plain.onnx", data_set(tmp_path / "data", 40)
-    call = [
-        sys.executable, "-c", "from onnx_reciprocam.cli import main; main()", "evaluate", str(plain), str(source),
-        "-o", str(tmp_path / "out"), "--methods", "reciprocam,gradcam", "--steps", "40", "--size", "18x24",
-    ]  # fmt: skip
-    rows = tmp_path / "out" / "rows.jsonl"
-    child = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while child.poll() is None and not (rows.exists() and rows.stat().st_size):
-        time.sleep(0.01)
-    child.send_signal(getattr(signal, how_it_ends))
-    _, said = child.communicate(timeout=60)
-    if how_it_ends == "SIGINT":
-        assert (child.returncode, said.splitlines()) == (130, ["error: interrupted; nothing half-written is left."])
-        assert not list((tmp_path / "out").rglob("*.part"))
-    assert len(rows.read_text().splitlines()) < 80
-    evaluate(
-        plain, source, tmp_path / "out",
-        **how(["reciprocam", "gradcam"], Protocol(steps=40)),
-    )  # fmt: skip
-    keys = [(row["sample"], row["method"]) for row in map(json.loads, rows.read_text().splitlines())]
-    assert len(keys) == len(set(keys)) == 80
-
-
-def test_other_settings_need_another_folder(made: Any, found: Any) -> None:
-    with pytest.raises(WriteError, match=r"an evaluation with protocol.steps 6, now 7; name another folder"):
-        evaluate(*parts(made), found.folder, **how(protocol=Protocol(steps=7)))
-    with pytest.raises(WriteError, match=r'an evaluation with options.score null, now "probability"'):
-        evaluate(*parts(made), found.folder, **how(), score="probability")
-    with pytest.raises(WriteError, match=r"an evaluation with another model, output \"scores\", now \"other\""):
-        evaluate(network(found.folder.parent, aux=True), parts(made)[1].parent, found.folder, **how(), output="other")
-    settings = json.loads((found.folder / "settings.json").read_text())
-    del settings["output"]  # as the first version wrote it
-    (found.folder / "settings.json").write_text(json.dumps(settings))
-    more = evaluate(*parts(made), found.folder, **how([*METHODS, "layercam"]))
-    assert [line.method for line in more.lines] == [*METHODS, "layercam"]
-    assert figures(replace(more, rows=[row for row in more.rows if row["method"] in METHODS])) == figures(made)
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("settings.json", b"no json", "it holds an evaluation with settings that cannot be read"),
-        ("settings.json", None, "its rows have lost their settings.json"),
-        ("rows.jsonl", b'{"sample": "a", "method": "b"}\n\0\0\n', "its line 2 is no row; remove that line"),
-    ],
-)
-def test_a_spoilt_folder(name: str, content: bytes | None, words: str, made: Any, found: Any) -> None:
-    if content is None:
-        (found.folder / name).unlink()
-    else:
-        (found.folder / name).write_bytes(content)
-    with pytest.raises(WriteError, match=words):
-        evaluate(*parts(made), found.folder, **how())
-
-
-def test_two_runs_at_once_are_refused(made: Any, found: Any) -> None:
-    from filelock import FileLock
-
-    with FileLock(found.folder / ".lock"), pytest.raises(WriteError, match="another run is writing there"):
-        evaluate(*parts(made), found.folder, **how())
-
-
-def test_a_disk_that_fills_up_ends_the_run_without_half_rows(made: Any, tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
-
-    def room(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        with pytest.raises(WriteError, match="file too large"):
-            evaluate(*parts(made), tmp_path / "out", **how(), progress=lambda *_: room(2500))
-        room(resource.RLIM_INFINITY)
-        full = evaluate(*parts(made), tmp_path / "out", **how())
-    finally:
-        room(resource.RLIM_INFINITY)
-        signal.signal(signal.SIGXFSZ, old)
-    assert figures(full) == figures(made)
-    assert not full.failures
 
 
 def test_a_bad_picture_is_a_row_and_not_the_end(tmp_path: Path) -> None:
