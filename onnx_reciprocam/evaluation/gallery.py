@@ -66,8 +66,7 @@ class Gallery:
 
     def draw(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
         """Write the overlay of a row; arguments and errors are those of :meth:`show`."""
-        rows, columns = view.region.pixels()
-        picture = view.picture[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
+        picture = view.seen(view.picture)
         scale = SIDE / max(picture.shape[:2])
         size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
         small = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -152,8 +152,6 @@ def _seen(objects: NDArray[np.bool_] | None, view: View, size: tuple[int, ...]) 
     """The objects on the network's input: a pixel belongs to one if half of it does."""
     if objects is None:
         return None
-    rows, columns = view.region.pixels()
-    cut = objects[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop].astype(np.float32)
-    shares = cv2.resize(cut, (size[1], size[0]), interpolation=cv2.INTER_AREA)
+    shares = cv2.resize(view.seen(objects).astype(np.float32), (size[1], size[0]), interpolation=cv2.INTER_AREA)
     found = np.asarray(shares >= 0.5)
     return found if found.any() else None

@@ -125,10 +125,10 @@ class BlackBoxSession(ModelSession):
     ) -> Explanation:
         """Explain one picture; as :meth:`onnx_reciprocam.ExplainedSession.explain_image`."""
         batch, view = self.prepare(image)
-        rows, columns = view.region.pixels()
-        shown = view.picture[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
         ids = None if class_ids is None else [list(class_ids)]
-        result = self._explained(self.image.fit(batch), ids, other_inputs, np.ascontiguousarray(shown))
+        result = self._explained(
+            self.image.fit(batch), ids, other_inputs, np.ascontiguousarray(view.seen(view.picture))
+        )
         return replace(result, views=(view,))
 
     def _explained(

@@ -13,6 +13,7 @@ from onnx_reciprocam.gradients import Backward, stretch
 from onnx_reciprocam.graph import Branch
 from onnx_reciprocam.graph.branch import free_name
 from onnx_reciprocam.methods.cells import cells_last
+from onnx_reciprocam.methods.probabilities import are_independent, by_logits, probabilities
 from onnx_reciprocam.refusals import GradientError
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.splice import grid_sizes
@@ -66,7 +67,8 @@ def asking_gradients(network: Network, score: Score) -> Questions:
     weights = branch.input(gs.Variable(name, np.float32, ["images", classes]))
     seeds: gs.Tensor = weights
     if score is Score.PROBABILITY:
-        seeds = _through_probabilities(branch, _scores(branch, network, score), weights, softmax=_is_softmax(network))
+        shares = _scores(branch, network, score)
+        seeds = by_logits(branch, shares, branch.unsqueeze(weights, [2]), independent=_independent(network))
     lengths = branch.sizes(logits, network.shapes.static(logits.name))
     seeds = branch.cast(branch.reshape(seeds, [*lengths, 1]), network.dtype(logits))
     tail = stretch(network.model, network.shapes, image, logits, network.image_names)
@@ -76,27 +78,19 @@ def asking_gradients(network: Network, score: Score) -> Questions:
     return _asking(network, branch, [weights], [("gradient", gradient, np.float32)])
 
 
-def _is_softmax(network: Network) -> bool:
-    return network.scores.classes > 1 and network.scores.activation != "sigmoid"
+def _independent(network: Network) -> bool:
+    return are_independent(network.scores.activation, network.scores.classes)
 
 
 def _scores(branch: Branch, network: Network, score: Score) -> gs.Tensor:
-    """float32 ``[B, classes]``."""
+    """float32 ``[B, classes]``; probabilities that the file makes itself are taken as they are."""
     scores = network.scores
-    if score is Score.LOGIT or scores.probabilities is not None:
-        source = scores.logits if score is Score.LOGIT or scores.probabilities is None else scores.probabilities
-        return branch.cast(branch.reshape(source, [-1, scores.classes]), np.float32)
-    logits = branch.cast(branch.reshape(scores.logits, [-1, scores.classes]), np.float32)
-    return branch.op("Softmax", logits, axis=1) if _is_softmax(network) else branch.op("Sigmoid", logits)
-
-
-def _through_probabilities(branch: Branch, shares: gs.Tensor, weights: gs.Tensor, *, softmax: bool) -> gs.Tensor:
-    """The weights of logits that weights of probabilities amount to."""
-    weighted = branch.op("Mul", shares, weights)
-    if softmax:
-        whole = branch.reduce("ReduceSum", weighted, [1], keepdims=True)
-        return branch.op("Sub", weighted, branch.op("Mul", shares, whole))
-    return branch.op("Sub", weighted, branch.op("Mul", shares, weighted))
+    made = scores.probabilities if score is Score.PROBABILITY else None
+    source = scores.logits if made is None else made
+    values = branch.cast(branch.reshape(source, [-1, scores.classes]), np.float32)
+    if score is Score.LOGIT or made is not None:
+        return values
+    return probabilities(branch, values, independent=_independent(network))
 
 
 def _asking(

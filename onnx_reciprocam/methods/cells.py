@@ -35,8 +35,10 @@ def cells_last(
     labels = layout.split()
     cells = [i for i, label in enumerate(labels) if label in {"h", "w"} or span(label)]
     for axis in cells:
-        if (around := span(labels[axis])) and any(around) and (size := shape[axis]) is not None:
-            tensor = branch.slice(tensor, around[0], size - around[1], axis)
+        if (around := span(labels[axis])) and any(around):
+            if (tokens := shape[axis]) is None:
+                raise TypeError("tokens are as many as the file says")
+            tensor = branch.slice(tensor, around[0], tokens - around[1], axis)
     others = [i for i, label in enumerate(labels) if label != "b" and i not in cells]
     front = [labels.index("b"), *([len(labels)] if directions else [])]
     moved = branch.transpose(tensor, [*front, *others, *cells])

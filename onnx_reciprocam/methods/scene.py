@@ -12,6 +12,7 @@ import onnx
 from onnx_reciprocam.contract import RewriteOptions, Score
 from onnx_reciprocam.gradients import Backward, Stretch, stretch
 from onnx_reciprocam.methods.cells import cells_last
+from onnx_reciprocam.methods.probabilities import are_independent, by_logits, probabilities
 from onnx_reciprocam.tail import Note
 
 if TYPE_CHECKING:
@@ -127,27 +128,26 @@ class Scene:
         """
         wanted = self._one_hot(branch, logits)
         if self.options.score is Score.PROBABILITY:
-            wanted = self._by_probability(branch, logits, wanted)
+            shares = self._scores(branch, logits, Score.PROBABILITY)
+            wanted = by_logits(branch, shares, wanted, independent=self._independent)
         shape = self.shapes.static(self.logits.name)
         lengths = branch.sizes(logits, shape)
         return branch.cast(branch.reshape(wanted, [*lengths, -1]), self.dtype(self.logits))
 
     def chosen(self, branch: Branch, logits: gs.Tensor, score: Score) -> gs.Tensor:
         """The scores of the explained classes, float32 ``[B, K]``, of a run with these logits."""
-        values = branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32)
-        if score is Score.PROBABILITY:
-            values = self._shares(branch, values)
-        picked = branch.op("MatMul", branch.unsqueeze(values, [1]), self._one_hot(branch, logits))
-        return branch.reshape(picked, [0, -1])
+        values = branch.unsqueeze(self._scores(branch, logits, score), [1])
+        return branch.reshape(branch.op("MatMul", values, self._one_hot(branch, logits)), [0, -1])
 
-    def _shares(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
-        """Probabilities ``[B, classes]`` of logits ``[B, classes]``."""
-        return branch.op("Sigmoid", logits) if self._independent else branch.op("Softmax", logits, axis=1)
+    def _scores(self, branch: Branch, logits: gs.Tensor, score: Score) -> gs.Tensor:
+        """Of every class, float32 ``[B, classes]``."""
+        values = branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32)
+        return values if score is Score.LOGIT else probabilities(branch, values, independent=self._independent)
 
     @property
     def _independent(self) -> bool:
         """Whether each class has a probability of its own."""
-        return self.activation == "sigmoid" or self.classes == 1
+        return are_independent(self.activation, self.classes)
 
     def _one_hot(self, branch: Branch, logits: gs.Tensor) -> gs.Tensor:
         """1 at the classes that are explained, float32 ``[B, classes, K]``; ``logits`` tell how many images there are."""
@@ -159,16 +159,6 @@ class Scene:
         batch = branch.sizes(logits, self.shapes.static(self.logits.name))[0]
         one = branch.constant(np.eye(self.classes)[None], np.float32, hint="every_class")
         return branch.op("Expand", one, branch.vector([batch, self.classes, self.classes]))
-
-    def _by_probability(self, branch: Branch, logits: gs.Tensor, wanted: gs.Tensor) -> gs.Tensor:
-        """Softmax: ``p_c (1_c - p)``; Sigmoid: ``p_c (1 - p_c)`` at the class itself."""
-        share = self._shares(branch, branch.cast(branch.reshape(logits, [-1, self.classes]), np.float32))
-        if self._independent:
-            slope = branch.op("Mul", share, branch.op("Sub", branch.constant(1, np.float32), share))
-            return branch.op("Mul", wanted, branch.unsqueeze(slope, [2]))
-        share = branch.unsqueeze(share, [2])
-        own = branch.reduce("ReduceSum", branch.op("Mul", wanted, share), [1], keepdims=True)
-        return branch.op("Mul", own, branch.op("Sub", wanted, share))
 
     def dtype(self, tensor: gs.Tensor) -> np.dtype[np.generic]:
         """The element type of one of the network's tensors; float32 where inference does not know."""

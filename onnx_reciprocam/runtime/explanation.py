@@ -40,6 +40,11 @@ class View(NamedTuple):
     picture: Picture
     region: Region
 
+    def seen(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """That part of the picture, or of anything else ``[H, W, ...]`` of its size."""
+        rows, columns = self.region.pixels()
+        return pixels[max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:

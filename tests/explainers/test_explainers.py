@@ -70,7 +70,7 @@ def test_a_fixed_batch_gives_the_maps_of_an_open_one(method: str) -> None:
     for batch in (1, 2):
         session = rc.explainer(tiny(batch=batch), method, **how)
         found = np.concatenate([session(BATCH[i : i + batch]).saliency for i in range(0, 2, batch)])
-        np.testing.assert_allclose(found, wanted.saliency, atol=2e-3)
+        np.testing.assert_allclose(found, wanted.saliency, atol=1e-4)
 
 
 @pytest.mark.parametrize("method", ["scorecam", "rise", "extremal"])
@@ -83,7 +83,9 @@ def test_channels_last_gives_the_maps_of_channels_first(method: str) -> None:
     assert issubclass(kind, BlackBox)
     box = kind(FEW.get(method, {}).get("samples"))
     maps = box.explain(asked.problem(BATCH[0], result.classes[0], kind.score))
-    np.testing.assert_allclose(result.saliency[0, 0], visualise.rescale(maps.values[0]), atol=2e-3)
+    np.testing.assert_allclose(
+        result.saliency[0, 0], visualise.rescale(maps.values[0]), atol=1e-3 if method == "extremal" else 1e-4
+    )
 
 
 class Reference:

@@ -29,11 +29,11 @@ NORMED = {"hirescam": TRANSFORMERS}
 """Networks whose maps are zero but for rounding, see :func:`test_hirescam_vanishes_ahead_of_a_norm`."""
 
 
-@pytest.mark.parametrize("method", GRADIENTS)
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [(name, method) for name in EVERY for method in GRADIENTS if name not in NORMED.get(method, ())],
+)
 def test_maps_are_those_of_finite_differences(name: str, method: str) -> None:
-    if name in NORMED.get(method, ()):
-        return
     explained, slow = rewritten(name, method), oracle(name)
     wanted = slow.maps(method)
     for batch in {len(slow.images), 1} if isinstance(EVERY[name].batch, int) else {1, 2, 3}:

@@ -27,8 +27,6 @@ IMAGES = np.random.default_rng(0).standard_normal((3, 3, 6, 8))
 @pytest.mark.parametrize("opset", [9, 11, 17, 21])
 @pytest.mark.parametrize("method", SPLICED)
 def test_every_opset_and_option(method: str, opset: int, options: str) -> None:
-    if opset < 11 and "upsample" in OPTIONS[options]:
-        pytest.skip("a Resize with half-pixel centres comes with opset 11")
     how = OPTIONS[options]
     if not spliced(method).scored:
         how = how | {"score": "logit"}
