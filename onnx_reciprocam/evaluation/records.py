@@ -116,13 +116,9 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _differing(old: bytes, settings: Mapping[str, Any]) -> str:
-    """Which settings are others than before, and what they were; nothing if none.
-
-    What an earlier version did not write is taken to be as it is now.
-    """
+    """Which settings are others than before, and what they were; nothing if none."""
     try:
-        then = json.loads(old)
-        before, now = _flat(then), _flat({name: settings[name] for name in settings if name in then})
+        before, now = _flat(json.loads(old)), _flat(settings)
     except (ValueError, AttributeError):
         return "settings that cannot be read"
     names = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
