@@ -6,15 +6,13 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from onnx_reciprocam.errors import ImageError, SourceError
+from onnx_reciprocam.runtime.images import ENDINGS
 from onnx_reciprocam.runtime.picture_header import read_header
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from onnx_reciprocam.runtime.picture_header import Header
-
-ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-"""In lower case; those that :func:`onnx_reciprocam.runtime.images.read_image` decodes."""
 
 MASKS = "masks"
 """A folder of this name holds masks, wherever it stands; its pictures are never explained."""

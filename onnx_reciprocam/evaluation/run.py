@@ -15,12 +15,13 @@ from onnx_reciprocam.errors import ImageError, InputError, OptionError, Reciproc
 from onnx_reciprocam.evaluation.gallery import Gallery
 from onnx_reciprocam.evaluation.measuring import measure
 from onnx_reciprocam.evaluation.protocol import PROTOCOLS, Protocol
-from onnx_reciprocam.evaluation.records import Records, locked
+from onnx_reciprocam.evaluation.records import Records
 from onnx_reciprocam.evaluation.results import write_results
 from onnx_reciprocam.evaluation.sources import read_source
 from onnx_reciprocam.evaluation.subject import Subject
 from onnx_reciprocam.evaluation.summary import summarise
 from onnx_reciprocam.methods import find
+from onnx_reciprocam.result_folder import locked
 from onnx_reciprocam.rewriter.network import study
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def evaluate(
         "options": {name: getattr(value, "value", value) for name, value in options.items() if value is not None},
         "preprocessing": (preprocessing or Preprocessing()).to_json(),
     }
-    with locked(folder):
+    with locked(folder, "evaluate"):
         records = Records(folder, settings)
         earlier = _rows_of(samples, methods, records)
         run = _Run(subject, chosen, records, Gallery(folder, earlier, methods), progress)

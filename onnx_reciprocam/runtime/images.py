@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from onnx_reciprocam.errors import ImageError
 from onnx_reciprocam.runtime.picture_header import read_header
 
+ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+"""Of the names of picture files that :func:`read_image` decodes, in lower case."""
+
 MAX_PIXELS = 100_000_000
 """A picture that declares more is refused before a pixel is decoded."""
 
