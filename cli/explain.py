@@ -34,15 +34,7 @@ def explain(
     *,
     folder: shared.Folder,
     overwrite: shared.Overwrite = False,
-    class_id: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--class-id",
-            metavar="N",
-            min=0,
-            help="Explain class N; may be repeated. For plain models, and files rewritten with --classes input.",
-        ),
-    ] = None,
+    class_id: shared.ClassId = None,
     compare: Annotated[
         str | None,
         typer.Option(

@@ -24,6 +24,15 @@ Written = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The 
 Folder = Annotated[Path, typer.Option("--output-dir", "-o", metavar="DIR", help="Where the files go; made if missing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", metavar="", help="Replace files that exist.")]
 
+ClassId = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--class-id",
+        metavar="N",
+        min=0,
+        help="Explain class N; may be repeated. For plain models, and files rewritten with --classes input.",
+    ),
+]
 Output = Annotated[
     str | None,
     typer.Option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from onnx_reciprocam.errors import SourceError
 from onnx_reciprocam.evaluation.boxes import gather, read_size
 from onnx_reciprocam.evaluation.class_names import are_wnids, places
-from onnx_reciprocam.evaluation.picture_files import ENDINGS, list_folder, walk
+from onnx_reciprocam.evaluation.picture_files import list_folder, walk
 
 if TYPE_CHECKING:
     from onnx_reciprocam.evaluation.boxes import Box, Size

@@ -1,0 +1,107 @@
+"""A recipe tried out: the worker, the pictures per run, the numbers per map."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from onnx_reciprocam.dataset.batch_size import measure_batch_size, try_out
+from onnx_reciprocam.dataset.recipe import Recipe, sha256
+from onnx_reciprocam.dataset.worker import Worker
+from onnx_reciprocam.errors import ModelFileError, OptionError
+from onnx_reciprocam.explainers import BlackBoxSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from onnx_reciprocam.contract import Preprocessing
+
+
+class Opened(NamedTuple):
+    """What is needed to explain pictures.
+
+    Args:
+        recipe: For other machines to open the same.
+        worker: Of this one.
+        batch_size: Pictures per run.
+        threads: Runs at once: one for each core, where a run keeps to one; black-box methods use all cores in a run.
+        cells: Numbers per map column.
+        settings: What the rows are made with, source and format left out.
+    """
+
+    recipe: Recipe
+    worker: Worker
+    batch_size: int
+    threads: int
+    cells: int
+    settings: dict[str, Any]
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """Columns that are the same in every row."""
+        return {"model_sha256": self.settings["model_sha256"], "settings": json.dumps(self.settings, sort_keys=True)}
+
+
+@contextmanager
+def opened(
+    model: str | os.PathLike[str],
+    *,
+    class_ids: Sequence[int],
+    preprocessing: Preprocessing | None,
+    labels: Sequence[str],
+    providers: Sequence[str],
+    batch_size: int | None,
+    threads: int | None,
+    folder: Path | None,
+    tell: Callable[[str], object],
+    options: dict[str, Any],
+) -> Iterator[Opened]:
+    """Open a model with its options, for as long as the work takes; arguments as :func:`~.run.batch`.
+
+    Raises:
+        ReciprocamError: The model cannot be read, explained or run, or an option means nothing to it.
+    """
+    for name, value in (("--batch-size", batch_size), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise OptionError(name, str(value), ("whole numbers from 1",))
+    given = Recipe(os.fspath(model), options, tuple(class_ids), preprocessing, tuple(labels), tuple(providers))
+    with given.spliced() as recipe:
+        session = recipe.open(tell=tell)
+        several = threads or core_count()
+        if isinstance(session, BlackBoxSession):
+            session, several = recipe.open(several, tell=lambda _message: None), 1
+        worker = Worker(session, class_ids, folder)
+        first = try_out(worker)
+        fixed = 1 if isinstance(session, BlackBoxSession) else session.image.shape[0]
+        if batch_size is not None and fixed not in {None, batch_size}:
+            raise OptionError("--batch-size", str(batch_size), (f"{fixed}, which is all that this model takes",))
+        size = batch_size or measure_batch_size(worker, several)
+        settings = {
+            "model": Path(given.model).name,
+            "model_sha256": _sha256(given.model),
+            "method": first.method,
+            "options": {name: str(getattr(value, "value", value)) for name, value in options.items()},
+            "class_ids": list(class_ids),
+            "preprocessing": session.preprocessing.to_json(),
+            "labels": len(session.labels),
+            "providers": list(providers) or ["CPUExecutionProvider"],
+            "batch_size": size,
+        }
+        yield Opened(recipe, worker, size, several, first.saliency[0].size, settings)
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # a container may be given fewer than the machine has
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _sha256(model: str) -> str:
+    try:
+        return sha256(model)
+    except OSError as error:
+        raise ModelFileError(model, f"cannot be read ({error.strerror})") from error
