@@ -39,7 +39,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Any:
     """Back to the record batch."""
     pa = arrow()
     maps = np.asarray(arrays["map"])
-    failed = np.asarray(arrays["error"]).astype(str) != ""
+    failed = np.array([text != "" for text in arrays["error"].tolist()], bool)
     columns = schema(maps[0].size)
     values = {
         "map": pa.FixedSizeListArray.from_arrays(

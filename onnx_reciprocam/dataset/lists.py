@@ -63,8 +63,8 @@ def beside(place: str, name: str) -> str:
 
 def _lines(place: str) -> Iterator[str]:
     try:
-        with open_place(place) as stream:
-            yield from io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        with open_place(place) as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
+            yield from text
     except UnicodeDecodeError as error:
         raise SourceError(place, "it is not in UTF-8; save it as UTF-8") from error
     except OSError as error:

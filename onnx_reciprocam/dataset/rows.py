@@ -62,7 +62,7 @@ def schema(cells: int) -> Any:
             ("sha256", pa.string()),
             ("height", pa.int32()),
             ("width", pa.int32()),
-            ("seen", pa.list_(pa.float32())),
+            ("seen", pa.list_(pa.float64())),
             ("top_classes", pa.list_(pa.int32())),
             ("top_scores", pa.list_(pa.float32())),
             ("top_labels", pa.list_(pa.string())),

@@ -130,12 +130,12 @@ def batch(
             providers=providers,
             batch_size=batch_size or _earlier(results, "batch_size"),
             threads=threads,
-            folder=results if overlays else None,
+            folder=results.absolute() if overlays else None,
             tell=tell,
             options=options,
         ) as ready,
     ):
-        parts = Parts(results, form, ready.cells, ready.constants)
+        parts = Parts(results.absolute(), form, ready.cells, ready.constants)
         done = parts.done()
         size = rows_per_part or _earlier(results, "rows_per_part") or _rows_per_part(ready)
         settings = {"source": str(pictures), "format": form, "overlays": overlays, "rows_per_part": size}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from onnx_reciprocam.dataset.items import BrokenItem, CellItem, FileItem, HeldItem, SliceItem, parquet, read_column
 from onnx_reciprocam.dataset.lists import COLUMN, beside
@@ -35,10 +35,18 @@ def read_tar(place: str) -> Iterator[Item]:
                 archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps every header it has seen
                 if member.isfile() and PurePosixPath(member.name).suffix.lower() in ENDINGS:
                     yield _member(place, archive, member, packed=packed)
+            if not packed and not _is_ended(stream, archive.offset):
+                yield BrokenItem(place, "the tar file has no end: it was cut short, and pictures may be missing")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         if not opened:
             raise SourceError(place, f"{why(error)}; name a tar file to read") from error
         yield BrokenItem(place, f"the tar file is damaged from here on: {why(error)}")
+
+
+def _is_ended(stream: IO[bytes], offset: int) -> bool:
+    """Whether a block of zeros is there (POSIX.1-2001, pax); tarfile takes a cut header for the end."""
+    stream.seek(offset)
+    return stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
 
 
 def _member(place: str, archive: tarfile.TarFile, member: tarfile.TarInfo, *, packed: bool) -> Item:

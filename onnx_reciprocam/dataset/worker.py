@@ -99,12 +99,13 @@ class Worker:
         except ImageError as error:
             raise ImageError(item.name, error.reason) from error
         image, view = self.session.prepare(picture)
-        if not self._draws and not isinstance(self.session, BlackBoxSession):  # only its size is asked for later
+        if not self.draws and not isinstance(self.session, BlackBoxSession):  # only its size is asked for later
             view = View(np.broadcast_to(np.uint8(0), picture.shape), view.region)
         return _Read(place, hashlib.sha256(data).hexdigest(), image, view)
 
     @property
-    def _draws(self) -> bool:
+    def draws(self) -> bool:
+        """Whether it draws overlays."""
         return self._folder is not None
 
     def _explained(self, lot: Lot, pictures: Sequence[_Read], rows: list[Row]) -> None:

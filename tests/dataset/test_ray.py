@@ -1,0 +1,105 @@
+"""A real cluster on this machine: several Ray nodes, each a process group of its own, one of them killed at work."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from photo_sets import contents, photos, rows_of
+
+from onnx_reciprocam.dataset import batch
+from onnx_reciprocam.errors import ClusterError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+PICTURES = 400
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head that lists and two nodes that explain."""
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100 << 20})
+    yield found
+    found.shutdown()
+
+
+def add(cluster: Any) -> Any:
+    return cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_node_is_killed_and_the_rows_are_the_same(cluster: Any, model: Path, tmp_path: Path) -> None:
+    nodes = [add(cluster), add(cluster)]
+    cluster.wait_for_nodes()
+    source = photos(tmp_path / "photos", PICTURES)
+    batch(model, source, tmp_path / "threads", batch_size=4, rows_per_part=8)
+    killed = []
+
+    def kill(tally: Any) -> None:
+        if tally.done >= PICTURES // 4 and not killed:
+            killed.append(tally.done)
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+
+    tally = batch(
+        model,
+        source,
+        tmp_path / "out",
+        batch_size=4,
+        rows_per_part=8,
+        engine="ray",
+        address=cluster.address,
+        progress=kill,
+    )
+    assert killed
+    assert killed[0] < PICTURES
+    assert tally.done == PICTURES
+    assert rows_of(tmp_path / "out") == rows_of(tmp_path / "threads")
+    assert len(list((tmp_path / "out" / "rows").iterdir())) == PICTURES // 8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_one_engine_began_the_other_ends(
+    cluster: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    batch(model, "photos", tmp_path / "out", batch_size=4, rows_per_part=4, overlays=True)
+    rows = rows_of(tmp_path / "out")
+    assert len(rows) == len(contents())
+    for part in sorted((tmp_path / "out" / "rows").iterdir())[::2]:
+        part.unlink()
+    tally = batch(model, "photos", "out", engine="ray", address=cluster.address, overlays=True)
+    assert tally.done < len(rows)
+    assert rows_of(tmp_path / "out") == rows
+    assert source.exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_workers_own_error_comes_through(cluster: Any, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("file\na.jpg\n")
+    from onnx_reciprocam.errors import SourceError
+
+    with pytest.raises(SourceError, match="names no column 'path'"):
+        batch(model, tmp_path / "list.csv", tmp_path / "out", engine="ray", address=cluster.address)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_cluster_at_the_address(model: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="none at '127.0.0.1:1'"):
+        batch(model, pictures, tmp_path / "out", engine="ray", address="127.0.0.1:1")
+
+
+def test_an_address_without_ray(model: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="nothing without --engine ray"):
+        batch(model, pictures, tmp_path / "out", address="127.0.0.1:1")
+    with pytest.raises(OptionError, match="threads or ray|ray"):
+        batch(model, pictures, tmp_path / "out", engine="spark")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - no folder is made
