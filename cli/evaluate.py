@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import onnxruntime
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from onnx_reciprocam.errors import OptionError
 
 from . import options as shared
+from .bars import bar
 from .folders import check_folder
 from .preprocessing import read_labels, read_preprocessing
 from .terminal import fail, say, say_aside
@@ -144,7 +143,7 @@ picture and method). The same call goes on where a run was cut short; further me
         say_aside("No preprocessing in the options: ImageNet's is used.")
     chosen_methods = METHODS if methods is None else tuple(dict.fromkeys(map(str.strip, methods.split(","))))
     how = shared.given(target=target, mask=mask, vit_mask=vit_mask, score=score, samples=samples, seed=seed)
-    with _bar() as progress:
+    with bar() as progress:
         found = run(
             model,
             source,
@@ -184,16 +183,6 @@ def _protocol(
     if metrics is not None:
         changes["metrics"] = tuple(dict.fromkeys(part.strip() for part in metrics.split(",")))
     return replace(PROTOCOLS[name], **changes)
-
-
-@contextmanager
-def _bar() -> Iterator[Any]:
-    """A progress bar on stderr where there is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task("Reading", total=None)
-        yield lambda done, total, what: bars.update(task, completed=done, total=total, description=what or "Done")
 
 
 def _show(found: Evaluation, protocol: Protocol) -> None:

@@ -158,9 +158,23 @@ def caption(
     return np.vstack([*(_pad(row, row.shape[0], width, left=0) for row in rows), text])
 
 
-def encode(picture: Picture, ending: str) -> bytes:
-    """A picture, ``[H, W, 3]`` uint8 RGB, as the bytes of a file that ends in ``ending``: ``.png``, ``.jpg``, ``.webp``."""
-    return bytes(cv2.imencode(ending, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+def shrunk(picture: Picture, side: int) -> Picture:
+    """A picture with ``side`` pixels on its longer side, each the mean of those it stands for; smaller ones are enlarged."""
+    scale = side / max(picture.shape[:2])
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def encode(picture: Picture, ending: str, quality: int = 95) -> bytes:
+    """A picture as the bytes of a file.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8 RGB.
+        ending: Of the file's name: ``.png``, ``.jpg``, ``.webp``.
+        quality: Of a JPEG, at most 100.
+    """
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality] if ending in {".jpg", ".jpeg"} else []
+    return bytes(cv2.imencode(ending, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), how)[1].tobytes())
 
 
 def _paint(heat: NDArray[np.float32], colormap: str) -> Picture:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from onnx_reciprocam import visualise
@@ -66,10 +65,7 @@ class Gallery:
 
     def draw(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
         """Write the overlay of a row; arguments and errors are those of :meth:`show`."""
-        picture = view.seen(view.picture)
-        scale = SIDE / max(picture.shape[:2])
-        size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-        small = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        small = visualise.shrunk(view.seen(view.picture), SIDE)
         drawn = visualise.overlay(small, saliency.astype(np.float32), 0.7)
         try:
             self._folder.mkdir(exist_ok=True)

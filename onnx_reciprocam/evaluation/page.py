@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_reciprocam.errors import MissingPackageError
 from onnx_reciprocam.evaluation.gallery import FOLDER
 from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
 from onnx_reciprocam.evaluation.summary import best, compared, lasting
 from onnx_reciprocam.methods import find
+from onnx_reciprocam.pages import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,14 +28,11 @@ def page(found: Evaluation, model: str, protocol: Protocol, labels: Sequence[str
     Raises:
         MissingPackageError: jinja2 is not installed.
     """
-    try:
-        import jinja2
-    except ImportError:
-        raise MissingPackageError("jinja2", "evaluate") from None
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     names = [name for name in protocol.metrics if any(name in line.figures for line in found.lines)]
     winners = {name: best(found.lines, name) for name in names}
-    return environment.from_string(TEMPLATE.read_text("utf-8")).render(
+    return render(
+        TEMPLATE,
+        "evaluate",
         model=Path(model).name,
         pictures=len({row["path"] for row in found.rows}),
         compared=compared(found.rows, [line.method for line in found.lines]),

@@ -13,6 +13,7 @@ from onnx_reciprocam.errors import SourceError
 from onnx_reciprocam.evaluation.boxes import gather, read_size
 from onnx_reciprocam.evaluation.class_names import are_wnids, places
 from onnx_reciprocam.evaluation.picture_files import list_folder, walk
+from onnx_reciprocam.runtime.images import ENDINGS
 
 if TYPE_CHECKING:
     from onnx_reciprocam.evaluation.boxes import Box, Size
