@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.dataset.engines import failures
 from onnx_reciprocam.dataset.pipeline import lots_of
+from onnx_reciprocam.dataset.places import why
 from onnx_reciprocam.dataset.rows import arrow
 from onnx_reciprocam.dataset.worker import Worker
 from onnx_reciprocam.errors import ClusterError, MissingPackageError, ReciprocamError
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
     from onnx_reciprocam.dataset.recipe import Recipe
 
 _CUDA = "CUDAExecutionProvider"
-_LISTING_CPUS = 0.1
-"""Of the one task that lists the source."""
+_SECONDS = 5.0
+"""That a cluster has to answer within."""
+_LISTING_CPUS = 0
+"""Of the one task that lists the source: a cluster may have no more cores than explain."""
 
 
 def with_ray(ready: Opened, work: Work, parts: Parts, tell: TellFn, address: str | None) -> None:
@@ -173,6 +177,7 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _knock(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -183,6 +188,17 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """See that something listens at ``HOST:PORT``: Ray itself waits for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(f"none at {address!r}: {why(error)}") from error
 
 
 def _told(error: BaseException) -> ReciprocamError:
