@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import onnxruntime
+
 from onnx_reciprocam.dataset.batch_size import measure_batch_size, try_out
 from onnx_reciprocam.dataset.recipe import Recipe, sha256
 from onnx_reciprocam.dataset.worker import Worker
@@ -67,6 +69,9 @@ def opened(
     for name, value in (("--batch-size", batch_size), ("--threads", threads)):
         if value is not None and value < 1:
             raise OptionError(name, str(value), ("whole numbers from 1",))
+    for provider in providers:
+        if provider not in onnxruntime.get_available_providers():
+            raise OptionError("--provider", provider, onnxruntime.get_available_providers())
     given = Recipe(os.fspath(model), options, tuple(class_ids), preprocessing, tuple(labels), tuple(providers))
     with given.spliced() as recipe:
         session = recipe.open(tell=tell)

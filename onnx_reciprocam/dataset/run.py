@@ -121,19 +121,19 @@ def batch(
     pictures, results = Source.of(source), Path(folder)
     _check_apart(pictures, results)
     with (
-        locked(results, "batch"),
         opened(
             model,
             class_ids=class_ids,
             preprocessing=preprocessing,
             labels=labels,
             providers=providers,
-            batch_size=batch_size or _earlier(results, "batch_size"),
+            batch_size=_earlier(results, "batch_size") if batch_size is None else batch_size,
             threads=threads,
             folder=results.absolute() if overlays else None,
             tell=tell,
             options=options,
         ) as ready,
+        locked(results, "batch"),
     ):
         parts = Parts(results.absolute(), form, ready.cells, ready.constants)
         done = parts.done()

@@ -172,11 +172,16 @@ def test_a_part_that_is_missing_is_made_again_bit_for_bit(begun: Path, model: Pa
     assert rows_of(begun) == rows
 
 
-def _other_model(folder: Path, pictures: Path) -> dict[str, Any]:
-    return {"model": explained(folder, classes="top:2"), "source": pictures}
+@pytest.fixture
+def call(model: Path, pictures: Path) -> dict[str, Any]:
+    return {"model": model, "source": pictures}
 
 
-def _other_source(folder: Path, pictures: Path) -> dict[str, Any]:
+def _other_model(folder: Path) -> dict[str, Any]:
+    return {"model": explained(folder, classes="top:2")}
+
+
+def _other_source(folder: Path) -> dict[str, Any]:
     return {"source": photos(folder / "elsewhere")}
 
 
@@ -192,12 +197,10 @@ def _other_source(folder: Path, pictures: Path) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_other_settings_are_refused(
-    changes: Any, reason: str, begun: Path, model: Path, pictures: Path, tmp_path: Path
-) -> None:
-    changed = changes(tmp_path, pictures) if callable(changes) else changes
+def test_other_settings_are_refused(changes: Any, reason: str, begun: Path, call: dict[str, Any]) -> None:
+    changed = changes(begun.parent) if callable(changes) else changes
     with pytest.raises(WriteError, match=reason):
-        batch(**({"model": model, "source": pictures, "folder": begun} | changed))
+        batch(**(call | {"folder": begun} | changed))
 
 
 def test_other_pictures_are_refused(model: Path, tmp_path: Path) -> None:
@@ -239,15 +242,16 @@ def test_progress_counts_up(model: Path, pictures: Path, tmp_path: Path) -> None
     assert (seen[0], seen[-1], tally.total) == (2, COUNT, COUNT)
 
 
-def test_more_is_never_read_ahead_than_threads_need(model: Path, pictures: Path) -> None:
+def test_more_is_never_read_ahead_than_threads_need() -> None:
     from onnx_reciprocam.dataset.pipeline import in_order
 
     taken = 0
 
     def stream() -> Iterator[int]:
         nonlocal taken
-        for taken in range(10_000):  # noqa: B007 - counted outside
-            yield taken
+        for i in range(10_000):
+            taken = i
+            yield i
 
     found = in_order(lambda x: 2 * x, stream(), 2)
     assert [next(found) for _ in range(100)] == [(i, 2 * i) for i in range(100)]

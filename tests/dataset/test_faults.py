@@ -33,7 +33,7 @@ def call(model: Path, source: Path, folder: Path, *more: str) -> list[str]:
 def test_killed_twenty_times_it_ends_with_the_rows_of_one_run(model: Path, tmp_path: Path) -> None:
     source = photos(tmp_path / "photos", PICTURES)
     batch(model, source, tmp_path / "whole", batch_size=4, overlays=True)
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311 - moments
     kills, parts = 0, set()
     for _ in range(500):
         process = subprocess.Popen(
@@ -59,7 +59,9 @@ def test_killed_twenty_times_it_ends_with_the_rows_of_one_run(model: Path, tmp_p
     assert len({row["path"] for row in rows}) == PICTURES
     for row in rows[:: PICTURES // 50]:
         if row["overlay"]:
-            assert (tmp_path / "out" / row["overlay"]).read_bytes() == (tmp_path / "whole" / row["overlay"]).read_bytes()
+            assert (tmp_path / "out" / row["overlay"]).read_bytes() == (
+                tmp_path / "whole" / row["overlay"]
+            ).read_bytes()
 
 
 def test_a_disk_that_is_full_leaves_whole_parts_only(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_disk_that_is_full_leaves_whole_parts_only(model: Path, pictures: Path
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
 
-    found = subprocess.run(words, preexec_fn=limit, capture_output=True, text=True, check=False)  # noqa: PLW1509 - no threads here
+    found = subprocess.run(words, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert found.returncode == 2
     errors = [line for line in found.stderr.splitlines() if not line.startswith(("{", "No preprocessing"))]
     assert len(errors) == 1

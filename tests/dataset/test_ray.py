@@ -93,13 +93,13 @@ def test_a_workers_own_error_comes_through(cluster: Any, model: Path, tmp_path: 
 
 @pytest.mark.filterwarnings("ignore")
 def test_no_cluster_at_the_address(model: Path, pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="none at '127.0.0.1:1'"):
+    with pytest.raises(ClusterError, match=r"none at '127\.0\.0\.1:1'"):
         batch(model, pictures, tmp_path / "out", engine="ray", address="127.0.0.1:1")
 
 
 def test_an_address_without_ray(model: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="nothing without --engine ray"):
         batch(model, pictures, tmp_path / "out", address="127.0.0.1:1")
-    with pytest.raises(OptionError, match="threads or ray|ray"):
+    with pytest.raises(OptionError, match="it takes threads, ray"):
         batch(model, pictures, tmp_path / "out", engine="spark")
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - no folder is made
