@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PART = 16
+"""Pictures per part, few so that both clusters have many."""
 MIDDLE = (0.4, 0.9)
 """Shares of the pictures that the rate is taken between: before, nodes start; after, some are idle."""
 
@@ -57,7 +58,7 @@ def main() -> None:
                 write_atomically(given.out, as_csv(rows))
 
 
-def rate(folder: Path, nodes: int, name: str) -> float:
+def rate(folder: Path, nodes: int, name: str, part: int = PART) -> float:
     """Pictures per second of a cluster of so many nodes."""
     from ray.cluster_utils import Cluster
 
@@ -72,7 +73,7 @@ def rate(folder: Path, nodes: int, name: str) -> float:
 
     try:
         batch(
-            folder / "explained.onnx", folder / "photos", folder / name, batch_size=1, rows_per_part=PART, engine="ray",
+            folder / "explained.onnx", folder / "photos", folder / name, batch_size=1, rows_per_part=part, engine="ray",
             address=cluster.address, progress=note,
         )  # fmt: skip
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import PurePath
+import os
 from typing import TYPE_CHECKING
 
 from onnx_reciprocam.dataset.items import FileItem
@@ -28,6 +28,15 @@ def read_lines(place: str) -> Iterator[Item]:
     for line in _lines(place):
         if text := line.strip():
             yield FileItem(beside(place, text))
+
+
+def count_lines(place: str) -> int:
+    """How many pictures :func:`read_lines` names.
+
+    Raises:
+        SourceError: As there.
+    """
+    return sum(1 for line in _lines(place) if not line.isspace())
 
 
 def read_csv(place: str) -> Iterator[Item]:
@@ -54,11 +63,11 @@ def read_csv(place: str) -> Iterator[Item]:
 
 def beside(place: str, name: str) -> str:
     """What a file in ``place`` means by ``name``."""
-    if is_url(name) or PurePath(name).is_absolute():
+    if is_url(name) or os.path.isabs(name):  # noqa: PTH117 - a Path takes ten times as long, of ten million
         return name
     if is_url(place):
         return f"{place.rpartition('/')[0]}/{name}"
-    return str(PurePath(place).parent / name)
+    return os.path.join(os.path.dirname(place), name)  # noqa: PTH118, PTH120 - likewise
 
 
 def _lines(place: str) -> Iterator[str]:

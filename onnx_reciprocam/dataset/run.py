@@ -19,7 +19,7 @@ from onnx_reciprocam.dataset.opening import opened
 from onnx_reciprocam.dataset.parts import Parts, Work
 from onnx_reciprocam.dataset.places import is_url
 from onnx_reciprocam.dataset.sources import Source
-from onnx_reciprocam.errors import ReciprocamError, WriteError
+from onnx_reciprocam.errors import OptionError, ReciprocamError, WriteError
 from onnx_reciprocam.result_folder import SETTINGS, locked, read_if_there, settle
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def batch(
         SourceError: The source cannot be read.
         ReciprocamError: The model cannot be read, explained or run.
     """
+    if rows_per_part is not None and rows_per_part < 1:
+        raise OptionError("rows_per_part", str(rows_per_part), ("whole numbers from 1",))
     find_format(form)
     run = find_engine(engine, address)
     pictures, results = Source.of(source), Path(folder)

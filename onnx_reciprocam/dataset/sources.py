@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from onnx_reciprocam.dataset.folders import walk_folder, walk_remote
 from onnx_reciprocam.dataset.items import FileItem
-from onnx_reciprocam.dataset.lists import read_csv, read_lines
+from onnx_reciprocam.dataset.lists import count_lines, read_csv, read_lines
 from onnx_reciprocam.dataset.places import file_system, is_url, why
 from onnx_reciprocam.dataset.shards import count_rows, read_parquet, read_tar
 from onnx_reciprocam.errors import SourceError
@@ -33,6 +33,9 @@ _READERS: dict[str, Callable[[str], Iterator[Item]]] = {
     ".parquet": read_parquet,
     **dict.fromkeys(ENDINGS, lambda place: iter([FileItem(place)])),
 }
+
+
+_COUNTERS = {".txt": count_lines, ".lst": count_lines, ".parquet": count_rows}
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,8 @@ def _items(place: str) -> Iterator[Item]:
 
 
 def _count(place: str) -> int:
-    if _ending(place) == ".parquet" and not _is_pattern(place):
-        return count_rows(place)
-    return sum(1 for _ in _items(place))
+    quick = None if _is_pattern(place) or _reader(place) is None else _COUNTERS.get(_ending(place))
+    return quick(place) if quick else sum(1 for _ in _items(place))
 
 
 def _check(place: str) -> None:
