@@ -269,6 +269,17 @@ class MissingPackageError(ReciprocamError):
         return f"this needs {self.package}. Install it: pip install 'onnx-reciprocam[{self.extra}]'"
 
 
+class NotBuiltError(ReciprocamError):
+    """Files are missing that a build of this package brings."""
+
+    def __init__(self, what: str, command: str, program: str) -> None:
+        super().__init__(what, command, program)
+        self.what, self.command, self.program = what, command, program
+
+    def _message(self) -> str:
+        return f"{self.what} are not built. Build them (needs {self.program}): {self.command}"
+
+
 class VerificationError(ReciprocamError):
     """An explained file differs from its original or from the naive explanation."""
 
@@ -293,3 +304,14 @@ class SourceError(ReciprocamError):
 
     def _message(self) -> str:
         return f"{self.source}: {self.reason}"
+
+
+class ClusterError(ReciprocamError):
+    """The machines of a Ray cluster cannot do the work."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def _message(self) -> str:
+        return f"the Ray cluster: {self.reason}"

@@ -115,16 +115,16 @@ class Contract:
                 activation=entries.get("activation", "none"),
                 layout=entries["layout"],
                 grid=_read_grid(entries["grid"]),
-                outputs=json.loads(entries["outputs"]),
-                inputs=json.loads(entries["inputs"]),
+                outputs=_read_names(entries["outputs"], "score", SALIENCY),
+                inputs=_read_names(entries["inputs"], "image"),
                 namespace=entries["namespace"],
                 source_sha256=entries["source_sha256"],
                 preprocessing=Preprocessing.from_json(entries["preprocessing"]) if "preprocessing" in entries else None,
-                labels=tuple(json.loads(entries.get("labels", "[]"))),
+                labels=_read_labels(entries.get("labels", "[]")),
                 vit_mask=entries.get("vit_mask", ""),
                 norm=entries.get("norm", ""),
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise MetadataError(source, f"unreadable entry {error}") from error
 
 
@@ -136,3 +136,17 @@ def is_rewritten(metadata: Mapping[str, str]) -> bool:
 def _read_grid(text: str) -> tuple[int | None, int | None]:
     height, width = (None if side == "?" else int(side) for side in text.split(","))
     return height, width
+
+
+def _read_names(text: str, *roles: str) -> dict[str, str]:
+    names = json.loads(text)
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise TypeError(f"{text[:40]!r} is no object of names")
+    return names | {role: names[role] for role in roles}
+
+
+def _read_labels(text: str) -> tuple[str, ...]:
+    labels = json.loads(text)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(f"{text[:40]!r} is no list of labels")
+    return tuple(labels)

@@ -18,6 +18,7 @@ import onnxruntime as ort
 
 from onnx_reciprocam.errors import ProbeError, runtime_reason
 from onnx_reciprocam.graph.model import FOLDER_KEY
+from onnx_reciprocam.graph.sizes import check_sizes
 from onnx_reciprocam.refusals import NoTensorError, UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
         ProbeError: No run succeeded.
     """
     light = weightless(model.view)
+    check_sizes(light)
     types = _types(light)
     types |= _runtime_types(light, model, types)
     names, session = _shape_session(light, model, types)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from onnx_reciprocam.errors import ModelFileError, OptionError, runtime_reason
+from onnx_reciprocam.external_data import data_file
+from onnx_reciprocam.runtime.declared_files import declared_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +30,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     state.RuntimeException,
 )
 
+_FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 Source: TypeAlias = str | os.PathLike[str] | bytes | onnxruntime.InferenceSession
 
 
@@ -33,7 +38,7 @@ def open_session(model: Source, providers: Sequence[Any] | None, session_options
     """Load ``model``; without ``providers`` on the CPU. A session is handed through.
 
     Raises:
-        ModelFileError: onnxruntime cannot load it.
+        ModelFileError: onnxruntime cannot load it, or its external data is outside its folder.
         OptionError: Providers or options come with a session, which has its own.
     """
     if isinstance(model, onnxruntime.InferenceSession):
@@ -44,11 +49,51 @@ def open_session(model: Source, providers: Sequence[Any] | None, session_options
         return model
     if not isinstance(model, bytes) and not os.path.isfile(model):  # noqa: PTH113 - bytes are no path
         raise ModelFileError(os.fspath(model), "is a folder" if os.path.isdir(model) else "no such file")  # noqa: PTH112 - bytes are no path
+    _check_files(model, session_options)
     try:
         loadable = model if isinstance(model, bytes) else os.fspath(model)
-        return onnxruntime.InferenceSession(loadable, session_options, providers or ["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            loadable, session_options or _quiet(), providers or ["CPUExecutionProvider"]
+        )
     except ORT_ERRORS as error:
         raise ModelFileError(source_name(model), f"onnxruntime cannot load it: {runtime_reason(error)}") from error
+
+
+def _quiet() -> onnxruntime.SessionOptions:
+    """Options that print nothing: what fails is raised."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def _check_files(model: str | os.PathLike[str] | bytes, options: Any) -> None:
+    """See that the model reads no files but those beside it; onnxruntime 1.23 opens whatever it names."""
+    name = source_name(model)
+    try:
+        locations = declared_files(model if isinstance(model, bytes) else _mapped(Path(model)))
+    except ValueError:
+        raise ModelFileError(name, "is no ONNX file, or a damaged one: export or copy it again.") from None
+    except OSError as error:
+        raise ModelFileError(name, f"cannot be read ({error.strerror}).") from error
+    folder = _told_folder(options) if isinstance(model, bytes) else Path(model).absolute().parent
+    for location in locations:
+        if folder is None:
+            raise ModelFileError(name, "keeps its weights in external files: pass the path of the .onnx file instead.")
+        data_file(folder, location, name)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    """A file's bytes, none of which are read before they are looked at; an empty file is a ValueError."""
+    with path.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _told_folder(options: Any) -> Path | None:
+    """Where the options say that a model that comes as bytes has its external data."""
+    try:
+        return Path(options.get_session_config_entry(_FOLDER_KEY))
+    except (AttributeError, RuntimeError):  # no options, no such entry
+        return None
 
 
 def source_name(model: Source) -> str:

@@ -29,13 +29,16 @@ def settle(preprocessing: Preprocessing, model: ModelInput) -> Preprocessing:
 
     Raises:
         InputError: The input is no batch of images, or its layout cannot be told from its shape.
+        ImageError: It is larger than any picture that is read.
     """
     if len(model.shape) != 4:
         raise InputError(model.name, f"has {len(model.shape)} axes, so it takes no pictures; hand the session arrays.")
     layout = preprocessing.layout or _layout(model)
     declared = model.shape[2:] if layout == "nchw" else model.shape[1:3]
     height, width = (side or DEFAULT_SIDE for side in declared)
-    return replace(preprocessing, layout=layout, size=preprocessing.size or (height, width))
+    size = preprocessing.size or (height, width)
+    check_pixels(f"input {model.name!r}", *size)
+    return replace(preprocessing, layout=layout, size=size)
 
 
 def prepare(picture: Picture, settled: Preprocessing) -> tuple[NDArray[np.float32], Region]:

@@ -17,7 +17,7 @@ from onnx_reciprocam.contract import (
     Contract,
     Preprocessing,
 )
-from onnx_reciprocam.errors import InputError
+from onnx_reciprocam.errors import InputError, MetadataError
 from onnx_reciprocam.runtime.explanation import Explanation
 from onnx_reciprocam.runtime.model_session import ModelSession
 from onnx_reciprocam.runtime.opening import Source, open_session, source_name
@@ -71,6 +71,7 @@ class ExplainedSession(ModelSession):
     ) -> None:
         session = open_session(model, providers, session_options)
         self.contract = Contract.from_metadata(session.get_modelmeta().custom_metadata_map, source_name(model))
+        self._check_names(session, source_name(model))
         super().__init__(
             session,
             image=self.contract.inputs["image"],
@@ -78,6 +79,16 @@ class ExplainedSession(ModelSession):
             preprocessing=preprocessing or self.contract.preprocessing or Preprocessing(),
             labels=self.contract.labels if labels is None else labels,
         )
+
+    def _check_names(self, session: onnxruntime.InferenceSession, source: str) -> None:
+        """See that the tensors that the metadata names are there."""
+        there = {node.name for node in (*session.get_inputs(), *session.get_overridable_initializers())}
+        for names, found in (
+            (self.contract.inputs, there),
+            (self.contract.outputs, {node.name for node in session.get_outputs()}),
+        ):
+            if missing := sorted(set(names.values()) - found):
+                raise MetadataError(source, f"it names {missing[0]!r}, which the file has not")
 
     @property
     def class_choice(self) -> ClassChoice:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import load_external_data_for_tensor
 
 from onnx_reciprocam.errors import ModelFileError, runtime_reason
+from onnx_reciprocam.external_data import data_file
 from onnx_reciprocam.verification.unfused import unfused
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Model:
         """Read ``source``; ``name`` is what messages call it unless it has a path.
 
         Raises:
-            ModelFileError: It cannot be read, or is no ONNX model.
+            ModelFileError: It cannot be read, is no ONNX model, or its external data is missing or outside its folder.
         """
         try:
             if isinstance(source, onnx.ModelProto):
@@ -53,7 +54,10 @@ class Model:
             if isinstance(source, bytes):
                 return cls(name, _decode(source, name), source)
             file, name = Path(source), os.fspath(source)
-            return cls(name, _decode(file.read_bytes(), name), None, file)
+            proto = _decode(file.read_bytes(), name)
+            for location in {_location(tensor) for tensor in tensors(proto) if is_external(tensor)}:
+                data_file(file.absolute().parent, location, name)
+            return cls(name, proto, None, file)
         except OSError as error:
             raise ModelFileError(name, f"cannot be read ({error.strerror})") from error
         except (EncodeError, ValueError) as error:

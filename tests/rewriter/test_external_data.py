@@ -146,7 +146,7 @@ def test_data_outside_the_folder_is_refused(tmp_path: Path) -> None:
         next(entry for entry in tensor.external_data if entry.key == "location").value = "../plain.data"
     (plain.parent / "plain.data").rename(tmp_path / "plain.data")
     plain.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelFileError, match=r"fails onnx's checker: .*\.\."):
+    with pytest.raises(ModelFileError, match=r"'\.\./plain\.data' is outside its folder"):
         rc.rewrite(plain)
 
 

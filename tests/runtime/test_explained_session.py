@@ -176,7 +176,7 @@ def test_files_that_are_no_explained_model(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r": is a folder"):
         ExplainedSession(tmp_path)
     (junk := tmp_path / "junk.onnx").write_bytes(b"hello world, not a model")
-    with pytest.raises(ModelFileError, match=r"junk.onnx: onnxruntime cannot load it: .*Protobuf parsing failed"):
+    with pytest.raises(ModelFileError, match=r"junk.onnx: is no ONNX file, or a damaged one"):
         ExplainedSession(junk)
     with pytest.raises(ModelFileError, match="the model: onnxruntime cannot load it: No graph was found"):
         ExplainedSession(b"")
