@@ -6,15 +6,20 @@ import typer
 
 import onnx_reciprocam
 
+from .batch import batch
 from .bench import bench
 from .demo import demo
 from .evaluate import evaluate
 from .explain import explain
+from .export_triton import export_triton
 from .inspect import inspect
 from .methods import methods
+from .report import report
 from .rewrite import rewrite
+from .serve import serve
 from .strip import strip
 from .verify import verify
+from .web import web
 
 app = typer.Typer(
     name="onnx-reciprocam",
@@ -43,5 +48,20 @@ def _main(
     pass
 
 
-for command in (inspect, rewrite, explain, verify, strip, bench, evaluate, methods, demo):
+for command in (
+    inspect,
+    rewrite,
+    explain,
+    verify,
+    strip,
+    bench,
+    batch,
+    evaluate,
+    report,
+    serve,
+    export_triton,
+    web,
+    methods,
+    demo,
+):
     app.command()(command)

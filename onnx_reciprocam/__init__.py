@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from onnx_reciprocam.contract import Contract, Preprocessing
+    from onnx_reciprocam.dataset import batch, explain_dataset
     from onnx_reciprocam.errors import ReciprocamError
     from onnx_reciprocam.evaluation import evaluate
     from onnx_reciprocam.explainers import BlackBoxSession, explainer
+    from onnx_reciprocam.reporting import report
     from onnx_reciprocam.rewriter import inspect, rewrite, strip
     from onnx_reciprocam.runtime import ExplainedSession, Explanation
     from onnx_reciprocam.verification import verify
@@ -31,9 +33,12 @@ __all__ = [
     "Preprocessing",
     "ReciprocamError",
     "__version__",
+    "batch",
     "evaluate",
+    "explain_dataset",
     "explainer",
     "inspect",
+    "report",
     "rewrite",
     "strip",
     "verify",
@@ -46,9 +51,12 @@ _HOME = {
     "Explanation": "runtime",
     "Preprocessing": "contract",
     "ReciprocamError": "errors",
+    "batch": "dataset",
     "evaluate": "evaluation",
+    "explain_dataset": "dataset",
     "explainer": "explainers",
     "inspect": "rewriter",
+    "report": "reporting",
     "rewrite": "rewriter",
     "strip": "rewriter",
     "verify": "verification",
