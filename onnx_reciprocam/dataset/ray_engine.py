@@ -56,7 +56,7 @@ def with_ray(ready: Opened, work: Work, parts: Parts, tell: TellFn, address: str
         ReciprocamError: Whatever stopped a worker.
     """
     ray = _ray()
-    with _connected(ray, address):
+    with _connected(ray, address), _one_part_at_a_time(ray):
         gpus = int(ray.cluster_resources().get("GPU", 0)) if _CUDA in ready.recipe.providers else 0
         actors = gpus or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         listed = ray.data.read_datasource(_listing(ray, work), num_cpus=_LISTING_CPUS, override_num_blocks=1)
@@ -183,11 +183,22 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ClusterError(f"none at {address!r}: {_first_line(error)}") from error
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _one_part_at_a_time(ray: Any) -> Iterator[None]:
+    """Each part a block of its own: Ray gathers small ones, up to 128 MB, and a block is never shared by actors."""
+    context = ray.data.DataContext.get_current()
+    before = context.target_max_block_size, context.enable_progress_bars
+    context.target_max_block_size, context.enable_progress_bars = 1, False
+    try:
+        yield
+    finally:
+        context.target_max_block_size, context.enable_progress_bars = before
 
 
 def _knock(address: str | None) -> None:

@@ -41,7 +41,7 @@ def behind_toggle(
             "--toggle has no effect in a file of IR version 3, where callers cannot override a default",
             "Set ir_version = 4 in the model first, or rewrite without --toggle",
         )
-    then_outputs = [branch.op("Identity", tensor) for tensor in outputs]
+    then_outputs = _typed([branch.op("Identity", tensor) for tensor in outputs])
     branch.prune(then_outputs)
     then = gs.Graph(branch.nodes, [], then_outputs, name="explained", opset=branch.opset)
     off = Branch(network.model, f"{branch.namespace}off")
@@ -49,9 +49,16 @@ def behind_toggle(
     empty = [off.op("ConstantOfShape", off.vector([batch, 0, *spatial(off)]), value=_zero(np.float32))]
     if len(outputs) > 1:
         empty.append(off.op("ConstantOfShape", off.vector([batch, 0]), value=_zero(np.int64)))
-    otherwise = gs.Graph(off.nodes, [], empty, name="plain", opset=off.opset)
+    otherwise = gs.Graph(off.nodes, [], _typed(empty), name="plain", opset=off.opset)
     branch.nodes = []
     return list(branch.emit("If", [explain], outputs=len(outputs), then_branch=then, else_branch=otherwise))
+
+
+def _typed(results: Sequence[gs.Variable]) -> Sequence[gs.Variable]:
+    """With their types and ranks: onnxruntime infers them, other runtimes want them said."""
+    for tensor, dtype, axes in zip(results, (np.float32, np.int64), ("bkhw", "bk"), strict=False):
+        tensor.dtype, tensor.shape = dtype, [f"{tensor.name}_{axis}" for axis in axes]
+    return results
 
 
 def _zero(dtype: type[np.generic]) -> gs.Constant:

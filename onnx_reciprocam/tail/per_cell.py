@@ -28,7 +28,7 @@ def per_cell(call: Call) -> list[Stacked]:
             inputs.append(call.branch.read(tensor))
             continue
         scanned.append(call.stacker.front(call.stack(i)))
-        sliced.append(gs.Variable(call.branch.name("one_mask")))
+        sliced.append(_typed(call, tensor, "one_mask"))
         inputs.append(sliced[-1])
     made = [_result(call, i) for i in range(len(call.node.outputs))]
     node = gs.Node(call.node.op, call.branch.name("body"), dict(call.node.attrs), inputs, made, domain=call.node.domain)
@@ -38,10 +38,16 @@ def per_cell(call: Call) -> list[Stacked]:
 
 
 def _result(call: Call, i: int) -> gs.Variable:
-    """Output ``i`` of one run, with its type and rank: onnxruntime does not infer those of every operator."""
-    name = call.branch.name("one_result")
-    elem_type = call.walk.shapes.types.get(call.node.outputs[i].name)
+    """Output ``i`` of one run."""
+    return _typed(call, call.node.outputs[i], "one_result")
+
+
+def _typed(call: Call, tensor: gs.Tensor, hint: str) -> gs.Variable:
+    """What stands for ``tensor`` in the body, with its type and rank, which no runtime infers of every operator."""
+    name = call.branch.name(hint)
+    elem_type = call.walk.shapes.types.get(tensor.name)
     if not elem_type:
         return gs.Variable(name)
-    shape = [f"{name}_{axis}" if size is None else size for axis, size in enumerate(call.static_result(i))]
+    static = call.walk.static(tensor)
+    shape = [f"{name}_{axis}" if size is None else size for axis, size in enumerate(static)]
     return gs.Variable(name, onnx.helper.tensor_dtype_to_np_dtype(elem_type), shape)

@@ -41,9 +41,11 @@ def test_a_node_is_killed_and_the_rows_are_the_same(cluster: Any, model: Path, t
     cluster.wait_for_nodes()
     source = photos(tmp_path / "photos", PICTURES)
     batch(model, source, tmp_path / "threads", batch_size=4, rows_per_part=8)
-    killed = []
+    killed: list[int] = []
+    told: list[int] = []
 
     def kill(tally: Any) -> None:
+        told.append(tally.done)
         if tally.done >= PICTURES // 4 and not killed:
             killed.append(tally.done)
             cluster.remove_node(nodes.pop(), allow_graceful=False)
@@ -61,6 +63,7 @@ def test_a_node_is_killed_and_the_rows_are_the_same(cluster: Any, model: Path, t
     assert killed
     assert killed[0] < PICTURES
     assert tally.done == PICTURES
+    assert len(set(told)) > PICTURES // 8 - 4  # part by part, and not all at the end
     assert rows_of(tmp_path / "out") == rows_of(tmp_path / "threads")
     assert len(list((tmp_path / "out" / "rows").iterdir())) == PICTURES // 8
 

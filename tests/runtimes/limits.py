@@ -67,12 +67,23 @@ LIMITS = [
         "one more reader of the feature map, and it rounds elsewhere: scores end up to eight steps of 8 bits away",
     ),
     Limit(
-        "OpenVINO",
-        r"CumSum in the tail; middle.*",
-        "unsupported 'data' input precision: dynamic",
-        "it does not infer the type of what a Scan hands to its body",
+        "cv2.dnn",
+        r"(?!Swin|digit|ViT, batch).*; toggle off",
+        "input .explain. is not found",
+        "it does not know inputs with a default",
     ),
-    Limit("cv2.dnn", r"(?!Swin|digit).*; toggle.*", "parse error", "it wants the types of an If's results declared"),
+    Limit(
+        "cv2.dnn",
+        r"ViT, batch of 1; toggle.*",
+        r"If@ai\.onnx.*'Graph' is not supported",
+        "it reads no If around this network's tail",
+    ),
+    Limit(
+        "cv2.dnn",
+        r"(?!Swin|digit|ViT, batch).*; toggle required, off",
+        "no value for saliency",
+        "it answers nothing for an output with no elements",
+    ),
     Limit("cv2.dnn", r"CumSum in the tail; middle.*", r"Scan@ai\.onnx.* parse error", "it has no Scan"),
     Limit("cv2.dnn", r"digit ViT; .*", "ends the process", "a crash of OpenCV", plain=True),
     Limit(

@@ -23,7 +23,7 @@ class Page {
     this.threads = 0;
     this.found = null; // the last explanation
     this.newest = 0; // pictures that came so far; older ones that still wait are dropped
-    this.spoken = { text: "", time: 0 };
+    this.spoken = -Infinity; // when a result was last said
     this.ready = this.#load(config);
     this.ready.catch((error) => this.#refuse(error));
     this.turn = this.ready; // one run at a time
@@ -100,11 +100,12 @@ class Page {
     byId("camera").textContent = "Stop the camera";
     byId("switch").hidden = (await this.camera.count()) < 2;
     this.view.say("The camera is on.");
+    this.spoken = -Infinity;
     while (watching()) {
       const frame = await this.camera.frame();
       if (!frame) return;
       await this.#inTurn(ticket, () => this.#explain(pixels(frame, frame.height, frame.width), frame));
-      if (watching() && performance.now() - this.spoken.time > QUIET) this.#speak();
+      if (watching() && performance.now() - this.spoken > QUIET) this.#speak();
       await new Promise((resolve) => requestAnimationFrame(resolve));
     }
   }
@@ -147,12 +148,11 @@ class Page {
     this.view.result(this.explainer.rows(this.found), this.found, this.threads, this.explainer.free);
   }
 
-  /** Say the result, once. */
+  /** Say the result. */
   #speak() {
     if (!this.found) return;
-    const text = this.view.summary(this.explainer.rows(this.found), this.found.grid);
-    this.spoken = { text, time: performance.now() };
-    this.view.say(text);
+    this.spoken = performance.now();
+    this.view.say(this.view.summary(this.explainer.rows(this.found), this.found.grid));
   }
 
   #refuse(error) {
