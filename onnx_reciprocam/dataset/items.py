@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from onnx_reciprocam.dataset.places import open_place, why
-from onnx_reciprocam.errors import ImageError, MissingPackageError
+from onnx_reciprocam.dataset.rows import arrow
+from onnx_reciprocam.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,15 +121,14 @@ def read_column(place: str, group: int, column: str) -> Sequence[Any]:
 
 
 def parquet() -> Any:
-    """Pyarrow's module.
+    """Pyarrow's module for Parquet.
 
     Raises:
         MissingPackageError: It is not installed.
     """
-    try:
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise MissingPackageError("pyarrow", "batch") from None
+    arrow()
+    import pyarrow.parquet as pq
+
     return pq
 
 
