@@ -16,6 +16,8 @@ from onnx_reciprocam.contract import Preprocessing, RewriteOptions
 from onnx_reciprocam.errors import InputError, NoTargetError, NotRewrittenError, OptionError
 from onnx_reciprocam.explainers import BlackBoxSession, explainer
 from onnx_reciprocam.runtime import ExplainedSession
+from onnx_reciprocam.runtime.declared_files import declared_files
+from onnx_reciprocam.runtime.opening import mapped
 
 if TYPE_CHECKING:
     import os
@@ -133,16 +135,17 @@ class Recipe:
             )
 
 
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Of a file, read piece by piece.
+def sha256(model: str | os.PathLike[str]) -> str:
+    """Of a model file's bytes, then of its external data's.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: One of them cannot be read.
     """
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:  # noqa: PTH123 - a str as well as a Path
-        while piece := stream.read(_CHUNK):
-            digest.update(piece)
+    path, digest = Path(model), hashlib.sha256()
+    for file in (path, *(path.parent / location for location in sorted(declared_files(mapped(path))))):
+        with file.open("rb") as stream:
+            while piece := stream.read(_CHUNK):
+                digest.update(piece)
     return digest.hexdigest()
 
 

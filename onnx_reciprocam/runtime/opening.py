@@ -70,7 +70,7 @@ def _check_files(model: str | os.PathLike[str] | bytes, options: Any) -> None:
     """See that the model reads no files but those beside it; onnxruntime 1.23 opens whatever it names."""
     name = source_name(model)
     try:
-        locations = declared_files(model if isinstance(model, bytes) else _mapped(Path(model)))
+        locations = declared_files(model if isinstance(model, bytes) else mapped(Path(model)))
     except ValueError:
         raise ModelFileError(name, "is no ONNX file, or a damaged one: export or copy it again.") from None
     except OSError as error:
@@ -82,7 +82,7 @@ def _check_files(model: str | os.PathLike[str] | bytes, options: Any) -> None:
         data_file(folder, location, name)
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def mapped(path: Path) -> mmap.mmap:
     """A file's bytes, none of which are read before they are looked at; an empty file is a ValueError."""
     with path.open("rb") as stream:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from photo_sets import BAD, COUNT, contents, explained, photos, plain, rows_of
 
@@ -151,6 +152,19 @@ def test_numbers_that_overflow_are_an_error_of_their_row(pictures: Path, tmp_pat
     assert "NaN or infinite" in errors.pop()
 
 
+def test_weights_in_another_file_are_part_of_the_model(pictures: Path, tmp_path: Path) -> None:
+    model = onnx.load(explained(tmp_path))
+    onnx.save(model, tmp_path / "outside.onnx", save_as_external_data=True, location="weights.bin", size_threshold=200)
+    batch(tmp_path / "outside.onnx", pictures, tmp_path / "out")
+    whole = (tmp_path / "outside.onnx").read_bytes() + (tmp_path / "weights.bin").read_bytes()
+    assert rows_of(tmp_path / "out")[0]["model_sha256"] == hashlib.sha256(whole).hexdigest()
+    weights = bytearray((tmp_path / "weights.bin").read_bytes())
+    weights[1] ^= 1
+    (tmp_path / "weights.bin").write_bytes(weights)
+    with pytest.raises(WriteError, match="with model_sha256"):
+        batch(tmp_path / "outside.onnx", pictures, tmp_path / "out")
+
+
 @pytest.fixture
 def begun(model: Path, pictures: Path, tmp_path: Path) -> Path:
     batch(model, pictures, tmp_path / "out", batch_size=4, rows_per_part=8)
@@ -195,7 +209,7 @@ def _other_source(folder: Path) -> dict[str, Any]:
         (_other_model, "with model_sha256"),
         (_other_source, "with source"),
     ],
-    ids=str,
+    ids=["format", "batch size", "overlays", "preprocessing", "model", "source"],
 )
 def test_other_settings_are_refused(changes: Any, reason: str, begun: Path, call: dict[str, Any]) -> None:
     changed = changes(begun.parent) if callable(changes) else changes
