@@ -27,14 +27,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, durable: bool
     part = final.with_name(f".{final.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         try:
-            with part.open("wb") as stream:
-                stream.write(data)
-                if durable:
-                    stream.flush()
-                    os.fsync(stream.fileno())
-            part.replace(final)
+            part.write_bytes(data)
             if durable:
-                _sync_folder(final.parent)
+                _sync(part, os.O_RDWR)
+            part.replace(final)
+            if durable and os.name == "posix":  # elsewhere folders cannot be opened
+                _sync(final.parent, os.O_RDONLY)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
@@ -42,11 +40,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, durable: bool
     return final
 
 
-def _sync_folder(folder: Path) -> None:
-    """The name as well as the bytes; Windows has no such thing."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _sync(path: Path, flags: int) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
