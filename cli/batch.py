@@ -11,11 +11,12 @@ import typer
 from onnx_reciprocam.contract import Preprocessing
 from onnx_reciprocam.errors import NotRewrittenError
 from onnx_reciprocam.runtime import ExplainedSession
+from onnx_reciprocam.timings import lasting
 
 from . import options as shared
 from .folders import check_folder
 from .preprocessing import read_labels, read_preprocessing
-from .progress import lasting, watched
+from .progress import watched
 from .terminal import command, fail, say, say_aside
 
 if TYPE_CHECKING:

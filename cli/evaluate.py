@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.timings import lasting
 
 from . import options as shared
 from .bars import bar
@@ -214,7 +215,6 @@ def _pictures(count: int) -> str:
 def _tables(found: Evaluation, names: Sequence[str], width: int) -> list[Table]:
     """A row per method; columns that do not fit side by side are in tables one below the other."""
     from onnx_reciprocam.evaluation import HIGHER, METRICS, best
-    from onnx_reciprocam.evaluation.summary import lasting
 
     columns: list[list[Text]] = []
     for name in names:

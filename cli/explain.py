@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -110,15 +109,13 @@ class _Ask(NamedTuple):
 
 def _open(ask: _Ask) -> Session:
     """An explained file as it is; a plain model explained as the options say."""
+    from onnx_reciprocam.explainers import refuse_options
+
     try:
         session = ExplainedSession(ask.model)
     except NotRewrittenError:
         return _explainer(ask, ask.how)
-    for name, value in ask.how.items():
-        word = value.value if isinstance(value, Enum) else value
-        raise OptionError(
-            f"--{name.replace('_', '-')}", str(word), ("a plain model, and this file is explained already",)
-        )
+    refuse_options(ask.how)
     preprocessing = read_preprocessing(session.contract.preprocessing, **ask.prepared)
     return ExplainedSession(session.session, preprocessing=preprocessing, labels=ask.labels or session.labels)
 
@@ -152,11 +149,8 @@ def _compared(ask: _Ask, compare: str) -> list[Session]:
 
 def _map_count(session: Session, ids: Sequence[int]) -> int:
     """Maps drawn per picture."""
+    from onnx_reciprocam.explainers import check_class_ids
+
+    check_class_ids(session, ids)
     choice = session.class_choice
-    if choice.kind == "input" and not ids:
-        raise OptionError("--class-id", "nothing", ("a class number: this file explains the classes it is told",))
-    if session.class_count is not None and max(ids, default=0) >= session.class_count:
-        raise OptionError("--class-id", str(max(ids)), (f"a class number from 0 to {session.class_count - 1}",))
-    if choice.kind != "input" and ids:
-        raise OptionError("--class-id", str(ids[0]), (f"nothing: this file explains classes {str(choice)!r}",))
     return len(ids) or (choice.count if choice.kind == "top" and choice.count else 1)

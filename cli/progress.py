@@ -78,12 +78,3 @@ class _Lines:
             "seconds_left": left and round(left),
         }
         print(json.dumps(facts), file=sys.stderr, flush=True)  # noqa: T201 - this is the log
-
-
-def lasting(seconds: float) -> str:
-    """As people say it: ``8.1 s``, ``2 min 5 s``, ``3 h 20 min``."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{seconds:.1f} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -128,3 +128,13 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
     """What a quarter and three quarters of the values stay below."""
     low, high = np.percentile(values, (25, 75))
     return float(low), float(high)
+
+
+def lasting(seconds: float) -> str:
+    """A time as people say it: ``70 ms``, ``8.1 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes:
+        hours, left = divmod(minutes, 60)
+        return f"{hours:,} h {left} min" if hours else f"{minutes} min {rest} s"
+    number, unit = (seconds, "s") if seconds >= 1 else (1000 * seconds, "ms")
+    return f"{number:,.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"

@@ -32,9 +32,9 @@ from pictures import draw, real
 
 import onnx_reciprocam as rc
 from onnx_reciprocam.dataset import batch
-from onnx_reciprocam.dataset.opening import core_count
 from onnx_reciprocam.models import efficientnet_lite0
 from onnx_reciprocam.runtime.atomic import write_atomically
+from onnx_reciprocam.runtime.cores import core_count
 from onnx_reciprocam.timings import quartiles
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.explainers import BlackBoxSession
-from onnx_reciprocam.runtime.preprocess import settle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +21,7 @@ _WORTH = 1.03
 """What a larger batch has to gain in speed for the memory it takes."""
 _SECONDS = 1.5
 """No larger one is tried once this long has gone."""
+_BLACK = np.zeros((64, 64, 3), np.uint8)
 
 
 def try_out(worker: Worker) -> Explanation:
@@ -31,21 +31,12 @@ def try_out(worker: Worker) -> Explanation:
         InputError: The model does not run on pictures prepared so.
     """
     if isinstance(worker.session, BlackBoxSession):
-        height, width = settle(worker.session.preprocessing, worker.session.image).size or (224, 224)
-        picture = np.zeros((height, width, 3), np.uint8)
-        return worker.session.explain_image(picture, class_ids=worker.class_ids or None)
+        return worker.session.explain_image(_BLACK, class_ids=worker.class_ids or None)
     return worker.run(_black(worker, 1))
 
 
 def measure_batch_size(worker: Worker, threads: int) -> int:
-    """The smallest batch whose pictures per second are within a few percent of the best, with all threads at work.
-
-    Models of a fixed batch have no choice, black-box methods take pictures one by one.
-    """
-    if isinstance(worker.session, BlackBoxSession):
-        return 1
-    if fixed := worker.session.image.shape[0]:
-        return fixed
+    """The smallest batch whose pictures per second are within a few percent of the best, with all threads at work."""
     begin, best, rate, size = time.perf_counter(), 1, 0.0, 1
     with ThreadPoolExecutor(threads) as pool:
         while size <= MOST and time.perf_counter() - begin < _SECONDS:
@@ -67,6 +58,5 @@ def _timed(pool: ThreadPoolExecutor, worker: Worker, images: list[NDArray[np.flo
 
 
 def _black(worker: Worker, count: int) -> NDArray[np.float32]:
-    settled = settle(worker.session.preprocessing, worker.session.image)
-    image, _ = worker.session.prepare(np.zeros((*(settled.size or (224, 224)), 3), np.uint8))
+    image, _ = worker.session.prepare(_BLACK)
     return np.repeat(image, count, axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Any:
     }
     for field in columns:
         if field.name not in values:
-            values[field.name] = pa.array(_present(arrays[field.name]), field.type)
+            values[field.name] = pa.array(_present(arrays[field.name], failed), field.type)
     return pa.record_batch([values[field.name] for field in columns], schema=columns)
 
 
@@ -68,14 +69,11 @@ def _array(kind: Any, values: list[Any]) -> NDArray[Any]:
     return np.array(padded, dtype).reshape(len(values), width)
 
 
-def _present(array: NDArray[Any]) -> list[Any]:
-    """The values, and None where there is none."""
-    rows = array.tolist()
-    if array.ndim == 1:
-        return [None if _absent(value) else value for value in rows]
-    kept = [[value for value in row if not _absent(value)] for row in rows]
-    return [row or None for row in kept]
-
-
-def _absent(value: Any) -> bool:
-    return value in ("", -1) or value != value  # noqa: PLR0124 - NaN
+def _present(array: NDArray[Any], failed: NDArray[np.bool_]) -> list[Any]:
+    """The values, and None where there is none: a row that failed has no lists, and of others no value is missing in one."""
+    if array.ndim > 1:
+        return [None if bad else row for row, bad in zip(array.tolist(), failed, strict=True)]
+    if array.dtype.kind == "f":
+        return [None if math.isnan(value) else value for value in array.tolist()]
+    missing = _MISSING.get(array.dtype.kind, "")  # zarr's strings have a kind of their own
+    return [None if value == missing else value for value in array.tolist()]

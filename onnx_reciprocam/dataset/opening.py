@@ -13,8 +13,9 @@ import onnxruntime
 from onnx_reciprocam.dataset.batch_size import measure_batch_size, try_out
 from onnx_reciprocam.dataset.recipe import Recipe, sha256
 from onnx_reciprocam.dataset.worker import Worker
-from onnx_reciprocam.errors import ModelFileError, OptionError
+from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.explainers import BlackBoxSession
+from onnx_reciprocam.runtime.cores import core_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,19 +75,18 @@ def opened(
             raise OptionError("--provider", provider, onnxruntime.get_available_providers())
     given = Recipe(os.fspath(model), options, tuple(class_ids), preprocessing, tuple(labels), tuple(providers))
     with given.spliced() as recipe:
-        session = recipe.open(tell=tell)
         several = threads or core_count()
-        if isinstance(session, BlackBoxSession):
-            session, several = recipe.open(several, tell=lambda _message: None), 1
+        session = recipe.open(several, tell)
+        alone = isinstance(session, BlackBoxSession)
         worker = Worker(session, class_ids, folder)
         first = try_out(worker)
-        fixed = 1 if isinstance(session, BlackBoxSession) else session.image.shape[0]
+        fixed = 1 if alone else session.image.shape[0]
         if batch_size is not None and fixed not in {None, batch_size}:
             raise OptionError("--batch-size", str(batch_size), (f"{fixed}, which is all that this model takes",))
-        size = batch_size or measure_batch_size(worker, several)
+        size = batch_size or fixed or measure_batch_size(worker, several)
         settings = {
             "model": Path(given.model).name,
-            "model_sha256": _sha256(given.model),
+            "model_sha256": sha256(given.model),
             "method": first.method,
             "options": {name: str(getattr(value, "value", value)) for name, value in options.items()},
             "class_ids": list(class_ids),
@@ -95,18 +95,4 @@ def opened(
             "providers": list(providers) or ["CPUExecutionProvider"],
             "batch_size": size,
         }
-        yield Opened(recipe, worker, size, several, first.saliency[0].size, settings)
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # a container may be given fewer than the machine has
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _sha256(model: str) -> str:
-    try:
-        return sha256(model)
-    except OSError as error:
-        raise ModelFileError(model, f"cannot be read ({error.strerror})") from error
+        yield Opened(recipe, worker, size, 1 if alone else several, first.saliency[0].size, settings)

@@ -20,7 +20,7 @@ from onnx_reciprocam.dataset.rows import arrow
 from onnx_reciprocam.dataset.worker import Worker
 from onnx_reciprocam.errors import ClusterError, MissingPackageError, ReciprocamError
 from onnx_reciprocam.result_folder import SETTINGS
-from onnx_reciprocam.runtime.declared_files import declared_files
+from onnx_reciprocam.runtime.opening import external_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,10 +101,9 @@ class _Order:
 
 def _order(ray: Any, ready: Opened, parts: Parts) -> _Order:
     path = Path(ready.recipe.model).absolute()
-    data = path.read_bytes()
     return _Order(
         replace(ready.recipe, model=str(path)),
-        None if declared_files(data) else ray.put(data),
+        None if external_files(path) else ray.put(path.read_bytes()),
         parts,
         (parts.folder.parent / SETTINGS).read_bytes(),
         str(Path.cwd()),

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import onnxruntime
 
 from onnx_reciprocam.contract import Preprocessing, RewriteOptions
-from onnx_reciprocam.errors import InputError, NoTargetError, NotRewrittenError, OptionError
-from onnx_reciprocam.explainers import BlackBoxSession, explainer
+from onnx_reciprocam.errors import AlreadyRewrittenError, InputError, ModelFileError, NoTargetError, NotRewrittenError
+from onnx_reciprocam.explainers import BlackBoxSession, check_class_ids, explainer, refuse_draws, refuse_options
 from onnx_reciprocam.runtime import ExplainedSession
-from onnx_reciprocam.runtime.declared_files import declared_files
-from onnx_reciprocam.runtime.opening import mapped
+from onnx_reciprocam.runtime.opening import external_files
 
 if TYPE_CHECKING:
     import os
@@ -54,16 +53,6 @@ class Recipe:
         Raises:
             ReciprocamError: The model cannot be read or explained, or the options do not suit it.
         """
-        try:
-            ExplainedSession(self.model)
-        except NotRewrittenError:
-            pass
-        else:
-            for name, value in self.options.items():
-                word = str(getattr(value, "value", value))
-                raise OptionError(f"--{name.replace('_', '-')}", word, ("a plain model, and this file is explained",))
-            yield self
-            return
         with TemporaryDirectory(prefix="reciprocam-") as temporary:
             yield self._rewritten(Path(temporary) / "explained.onnx")
 
@@ -71,13 +60,15 @@ class Recipe:
         from onnx_reciprocam.methods import BlackBox, find
         from onnx_reciprocam.rewriter import rewrite
 
-        if issubclass(find(self.options.get("method", RewriteOptions.method)), BlackBox):
+        method = self.options.get("method", RewriteOptions.method)
+        if issubclass(find(method), BlackBox):
             return self
-        for name in ("samples", "seed"):
-            if name in self.options:
-                raise OptionError(f"--{name}", str(self.options[name]), ("a black-box method, which draws samples",))
+        options = {name: value for name, value in self._all_options.items() if name not in {"samples", "seed"}}
+        refuse_draws(method, self.options.get("samples"), self.options.get("seed"))
         try:
-            rewrite(self.model, path, preprocessing=self.preprocessing, labels=self.labels, **self._all_options)
+            rewrite(self.model, path, preprocessing=self.preprocessing, labels=self.labels, **options)
+        except AlreadyRewrittenError:
+            return self
         except NoTargetError:
             if {"method", "target"} & self.options.keys():
                 raise
@@ -89,70 +80,56 @@ class Recipe:
         return ({"classes": "input"} if self.class_ids else {}) | self.options
 
     def open(self, threads: int = 1, tell: Callable[[str], object] = warnings.warn) -> Session:
-        """The explainer, its runs on so many threads each.
+        """The explainer.
 
         Args:
-            threads: Of onnxruntime within a run.
+            threads: Of onnxruntime within a run of a black-box method; other runs keep to one.
             tell: Told in a sentence when another method is taken than the default.
 
         Raises:
             ReciprocamError: It cannot be opened, or wants class numbers and there are none, or the other way round.
         """
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = threads
-        settings.log_severity_level = 3
-        running = {"providers": list(self.providers) or None, "session_options": settings}
         try:
             session: Session = ExplainedSession(
-                self.model, preprocessing=self.preprocessing, labels=self.labels or None, **running
+                self.model, preprocessing=self.preprocessing, labels=self.labels or None, **self._running(1)
             )
+            refuse_options(self.options)
         except NotRewrittenError:
             session = explainer(
                 self.model,
                 preprocessing=self.preprocessing,
                 labels=self.labels,
                 tell=tell,
-                **running,
+                **self._running(threads),
                 **self._all_options,
             )
-        self._check(session)
+        check_class_ids(session, self.class_ids)
+        if session.other_inputs:
+            raise InputError(
+                session.other_inputs[0],
+                "pictures cannot fill it; only models whose one input is the picture are explained.",
+            )
         return session
 
-    def _check(self, session: Session) -> None:
-        told = session.class_choice.kind == "input"
-        if told and not self.class_ids:
-            raise OptionError("--class-id", "nothing", ("a class number: this file explains the classes it is told",))
-        if self.class_ids and not told:
-            raise OptionError(
-                "--class-id", str(self.class_ids[0]), (f"nothing: this file explains {session.class_choice}",)
-            )
-        most = max(self.class_ids, default=0)
-        if session.class_count is not None and most >= session.class_count:
-            raise OptionError("--class-id", str(most), (f"a class number from 0 to {session.class_count - 1}",))
-        if others := [name for name in _inputs(session) if name not in _known_inputs(session)]:
-            raise InputError(
-                others[0], "pictures cannot fill it; only models whose one input is the picture are explained."
-            )
+    def _running(self, threads: int) -> dict[str, Any]:
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        settings.log_severity_level = 3
+        return {"providers": list(self.providers) or None, "session_options": settings}
 
 
 def sha256(model: str | os.PathLike[str]) -> str:
     """Of a model file's bytes, then of its external data's.
 
     Raises:
-        OSError: One of them cannot be read.
+        ModelFileError: One of them cannot be read.
     """
-    path, digest = Path(model), hashlib.sha256()
-    for file in (path, *(path.parent / location for location in sorted(declared_files(mapped(path))))):
-        with file.open("rb") as stream:
-            while piece := stream.read(_CHUNK):
-                digest.update(piece)
+    digest = hashlib.sha256()
+    for file in (Path(model), *external_files(model).values()):
+        try:
+            with file.open("rb") as stream:
+                while piece := stream.read(_CHUNK):
+                    digest.update(piece)
+        except OSError as error:  # noqa: PERF203 - the file is named
+            raise ModelFileError(str(file), f"cannot be read ({error.strerror})") from error
     return digest.hexdigest()
-
-
-def _inputs(session: Session) -> list[str]:
-    return [node.name for node in session.session.get_inputs()]
-
-
-def _known_inputs(session: Session) -> set[str]:
-    """Those that a picture and class numbers fill."""
-    return {session.image.name, *(session.contract.inputs.values() if isinstance(session, ExplainedSession) else ())}

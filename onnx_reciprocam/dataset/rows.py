@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from onnx_reciprocam.runtime import Explanation
-    from onnx_reciprocam.runtime.explanation import View
+    from onnx_reciprocam.visualise import Region
 
 TOP = 5
 """Classes per row."""
@@ -22,14 +22,14 @@ Row: TypeAlias = dict[str, Any]
 """Values by column of :func:`schema`; a column that is missing is null."""
 
 
-def explained_row(result: Explanation, index: int, view: View) -> Row:
+def explained_row(result: Explanation, index: int, size: tuple[int, int], seen: Region) -> Row:
     """What a run said of one of its pictures."""
     top = result.top(TOP, index=index)
     saliency = result.saliency[index]
     return {
-        "height": view.picture.shape[0],
-        "width": view.picture.shape[1],
-        "seen": list(view.region),
+        "height": size[0],
+        "width": size[1],
+        "seen": list(seen),
         "top_classes": [each.class_id for each in top],
         "top_scores": [each.score for each in top],
         "top_labels": [each.label for each in top],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,11 +12,11 @@ from onnx_reciprocam.dataset.rows import explained_row, readable
 from onnx_reciprocam.errors import ImageError, ReciprocamError, WriteError
 from onnx_reciprocam.explainers import BlackBoxSession
 from onnx_reciprocam.runtime.atomic import write_atomically
-from onnx_reciprocam.runtime.explanation import View
 from onnx_reciprocam.runtime.images import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from onnx_reciprocam.dataset.recipe import Session
     from onnx_reciprocam.dataset.rows import Row
     from onnx_reciprocam.runtime import Explanation
+    from onnx_reciprocam.runtime.images import Picture
+    from onnx_reciprocam.visualise import Region
 
 OVERLAYS = "overlays"
 
@@ -44,12 +45,23 @@ class Lot(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """An item that is a picture: its place in the lot, the bytes' hash, the network's input, what it shows of what."""
+    """An item that is a picture.
+
+    Args:
+        place: In the lot.
+        digest: Of the bytes.
+        image: The network's input.
+        size: Height and width of the picture.
+        region: What of it the network sees.
+        picture: Itself, where anybody still wants it.
+    """
 
     place: int
     digest: str
     image: NDArray[np.float32]
-    view: View
+    size: tuple[int, int]
+    region: Region
+    picture: Picture | None
 
 
 class Worker:
@@ -99,9 +111,9 @@ class Worker:
         except ImageError as error:
             raise ImageError(item.name, error.reason) from error
         image, view = self.session.prepare(picture)
-        if not self.draws and not isinstance(self.session, BlackBoxSession):  # only its size is asked for later
-            view = View(np.broadcast_to(np.uint8(0), picture.shape), view.region)
-        return _Read(place, hashlib.sha256(data).hexdigest(), image, view)
+        kept = picture if self.draws or isinstance(self.session, BlackBoxSession) else None
+        digest = hashlib.sha256(data).hexdigest()
+        return _Read(place, digest, image, (picture.shape[0], picture.shape[1]), view.region, kept)
 
     @property
     def draws(self) -> bool:
@@ -121,30 +133,29 @@ class Worker:
             return
         for index, picture in enumerate(pictures):
             row = rows[picture.place]
-            if not np.isfinite(result.saliency[index]).all():
-                row["error"] = "its map has NaN or infinite numbers: the network overflows on it"
+            if not (np.isfinite(result.saliency[index]).all() and np.isfinite(result.predictions[index]).all()):
+                row["error"] = "its scores or map have NaN or infinite numbers: the network overflows on it"
                 continue
-            row |= explained_row(result, index, picture.view)
-            if self._folder is not None:
-                row["overlay"] = self._draw(lot, picture, result, index)
+            row |= explained_row(result, index, picture.size, picture.region)
+            if self._folder is not None and picture.picture is not None:
+                path = f"{OVERLAYS}/{lot.part:06d}/{lot.first + picture.place:06d}.jpg"
+                best = result.saliency[index, result.ranked(index)[0]]
+                drawn = visualise.overlay(picture.picture, best, 0.5, picture.region)
+                _write(self._folder / path, visualise.encode(drawn, ".jpg"))
+                row["overlay"] = path
 
     def _result(self, pictures: Sequence[_Read]) -> Explanation:
-        if isinstance(self.session, BlackBoxSession):  # may look at the picture itself
-            return self.session.explain_image(pictures[0].view.picture, class_ids=self.class_ids or None)
+        if isinstance(self.session, BlackBoxSession) and pictures[0].picture is not None:  # may look at the picture
+            return self.session.explain_image(pictures[0].picture, class_ids=self.class_ids or None)
         return self.run(np.concatenate([picture.image for picture in pictures]))
 
-    def _draw(self, lot: Lot, picture: _Read, result: Explanation, index: int) -> str:
-        """The best-scored class over the picture; its file's name from the folder of the results."""
-        name = f"{OVERLAYS}/{lot.part:06d}/{lot.first + picture.place:06d}.jpg"
-        saliency = result.saliency[index, result.ranked(index)[0]]
-        drawn = visualise.overlay(picture.view.picture, saliency, 0.5, picture.view.region)
-        path = Path(self._folder or ".") / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(str(path.parent), (error.strerror or str(error)).lower()) from error
-        write_atomically(path, visualise.encode(drawn, ".jpg"))
-        return name
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(str(path.parent), (error.strerror or str(error)).lower()) from error
+    write_atomically(path, data)
 
 
 def _reason(error: ReciprocamError) -> str:

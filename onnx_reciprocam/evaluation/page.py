@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.evaluation.gallery import FOLDER
 from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
-from onnx_reciprocam.evaluation.summary import best, compared, lasting
+from onnx_reciprocam.evaluation.summary import best, compared
 from onnx_reciprocam.methods import find
 from onnx_reciprocam.pages import render
+from onnx_reciprocam.timings import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -99,12 +99,6 @@ def compared(rows: Sequence[Row], methods: Sequence[str]) -> int:
     return len(set.intersection(*explained)) if explained else 0
 
 
-def lasting(seconds: float) -> str:
-    """A time as people say it, ``"70 ms"``."""
-    number, unit = (seconds, "s") if seconds >= 1 else (1000 * seconds, "ms")
-    return f"{number:,.0f} {unit}" if number >= 10 else f"{number:.2g} {unit}"
-
-
 def _figure(metric: str, rows: Sequence[Row]) -> Figure | None:
     names = PARTS if metric == "adcc" else (metric,)
     kept = [row for row in rows if all(row.get(name) is not None for name in names)]

@@ -2,6 +2,16 @@
 
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
 from onnx_reciprocam.explainers.factory import FALLBACK, explainer, suited
+from onnx_reciprocam.explainers.refusing import check_class_ids, refuse_draws, refuse_options
 from onnx_reciprocam.explainers.scores import ScoreSession
 
-__all__ = ["FALLBACK", "BlackBoxSession", "ScoreSession", "explainer", "suited"]
+__all__ = [
+    "FALLBACK",
+    "BlackBoxSession",
+    "ScoreSession",
+    "check_class_ids",
+    "explainer",
+    "refuse_draws",
+    "refuse_options",
+    "suited",
+]

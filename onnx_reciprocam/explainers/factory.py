@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnx_reciprocam.contract import RewriteOptions
 from onnx_reciprocam.errors import NoTargetError, OptionError
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
+from onnx_reciprocam.explainers.refusing import refuse_draws
 from onnx_reciprocam.methods import BlackBox, Needs, find, spliced
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import Network, study
@@ -120,9 +121,7 @@ def _open(
     method = find(name)
     if issubclass(method, BlackBox):
         return _around(_studied(model, running, options), method, running, options)
-    for option, value in (("--samples", running.samples), ("--seed", running.seed)):
-        if value is not None:
-            raise OptionError(option, str(value), (f"nothing with --method {name}, which draws no samples",))
+    refuse_draws(name, running.samples, running.seed)
     return _rewritten(model, running, RewriteOptions.parse(**options, method=name))
 
 

@@ -70,6 +70,11 @@ class ModelSession:
         batch, region = prepare(picture, settled)
         return batch, View(picture, region)
 
+    @property
+    def other_inputs(self) -> list[str]:
+        """Inputs that a caller has to fill by name, beside the picture."""
+        return [name for name in self._inputs if name != self.image.name]
+
     def run(self, feeds: Mapping[str, NDArray[Any]], names: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
         """The outputs of those names, or all."""
         options = onnxruntime.RunOptions()

@@ -49,7 +49,7 @@ def open_session(model: Source, providers: Sequence[Any] | None, session_options
         return model
     if not isinstance(model, bytes) and not os.path.isfile(model):  # noqa: PTH113 - bytes are no path
         raise ModelFileError(os.fspath(model), "is a folder" if os.path.isdir(model) else "no such file")  # noqa: PTH112 - bytes are no path
-    _check_files(model, session_options)
+    external_files(model, _told_folder(session_options) if isinstance(model, bytes) else None)
     try:
         loadable = model if isinstance(model, bytes) else os.fspath(model)
         return onnxruntime.InferenceSession(
@@ -66,23 +66,33 @@ def _quiet() -> onnxruntime.SessionOptions:
     return options
 
 
-def _check_files(model: str | os.PathLike[str] | bytes, options: Any) -> None:
-    """See that the model reads no files but those beside it; onnxruntime 1.23 opens whatever it names."""
+def external_files(model: str | os.PathLike[str] | bytes, folder: Path | None = None) -> dict[str, Path]:
+    """The files of a model's external data, by what the model calls them, in order.
+
+    onnxruntime 1.23 opens whatever a model names.
+
+    Args:
+        model: Its path, or its bytes.
+        folder: Where those files are; beside the path if None.
+
+    Raises:
+        ModelFileError: The model is damaged, or one of them is missing or outside of the folder.
+    """
     name = source_name(model)
     try:
-        locations = declared_files(model if isinstance(model, bytes) else mapped(Path(model)))
+        locations = declared_files(model if isinstance(model, bytes) else _mapped(Path(model)))
     except ValueError:
         raise ModelFileError(name, "is no ONNX file, or a damaged one: export or copy it again.") from None
     except OSError as error:
         raise ModelFileError(name, f"cannot be read ({error.strerror}).") from error
-    folder = _told_folder(options) if isinstance(model, bytes) else Path(model).absolute().parent
-    for location in locations:
-        if folder is None:
-            raise ModelFileError(name, "keeps its weights in external files: pass the path of the .onnx file instead.")
-        data_file(folder, location, name)
+    if folder is None and not isinstance(model, bytes):
+        folder = Path(model).absolute().parent
+    if locations and folder is None:
+        raise ModelFileError(name, "keeps its weights in external files: pass the path of the .onnx file instead.")
+    return {location: data_file(folder or Path(), location, name) for location in sorted(locations)}
 
 
-def mapped(path: Path) -> mmap.mmap:
+def _mapped(path: Path) -> mmap.mmap:
     """A file's bytes, none of which are read before they are looked at; an empty file is a ValueError."""
     with path.open("rb") as stream:
         return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)

@@ -95,6 +95,11 @@ class ExplainedSession(ModelSession):
         """Which classes of an image get a map."""
         return ClassChoice.parse(self.contract.classes)
 
+    @property
+    def other_inputs(self) -> list[str]:
+        """Inputs that a caller has to fill by name, beside the picture and what the rewrite added."""
+        return [name for name in self._inputs if name not in self.contract.inputs.values()]
+
     def __call__(
         self,
         batch: ArrayLike,

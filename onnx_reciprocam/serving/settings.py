@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import os
 from dataclasses import dataclass, field, fields
 
 from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.runtime.cores import core_count
 
 MEGABYTE = 1_000_000
 
@@ -75,7 +75,7 @@ class Settings:
     @property
     def cores(self) -> int:
         """Threads to give onnxruntime."""
-        return self.threads or len(_usable_cores())
+        return self.threads or core_count()
 
 
 def _least(name: str) -> float:
@@ -87,9 +87,3 @@ def _least(name: str) -> float:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def _usable_cores() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):  # a container may be given fewer than the machine has
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))

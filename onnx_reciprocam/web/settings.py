@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from onnx_reciprocam.contract import CLASS_IDS_INPUT, SALIENCY, SALIENCY_CLASSES, TOGGLE_INPUT
+from onnx_reciprocam.contract import CLASS_IDS_INPUT, SALIENCY, SALIENCY_CLASSES
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.runtime.preprocess import settle
 from onnx_reciprocam.visualise import colorize
@@ -40,7 +40,8 @@ def settings(session: ExplainedSession) -> dict[str, Any]:
     contract = session.contract
     if session.image.type not in TYPES:
         raise InputError(session.image.name, f"takes {session.image.type}; a page feeds {', '.join(TYPES)}.")
-    _check_inputs(session)
+    if others := session.other_inputs:
+        raise InputError(others[0], "a page has a picture and nothing else to feed; make this input a constant first.")
     classes = _try_out(session)
     return {
         "method": contract.method,
@@ -59,19 +60,6 @@ def settings(session: ExplainedSession) -> dict[str, Any]:
         "labels": list(session.labels),
         "palette": colorize(np.arange(256.0)[None]).tobytes().hex(),
     }
-
-
-def _check_inputs(session: ExplainedSession) -> None:
-    known = {
-        session.image.name,
-        session.contract.inputs.get(CLASS_IDS_INPUT),
-        session.contract.inputs.get(TOGGLE_INPUT),
-    }
-    for node in session.session.get_inputs():
-        if node.name not in known:
-            raise InputError(
-                node.name, "a page has a picture and nothing else to feed; make this input a constant first."
-            )
 
 
 def _try_out(session: ExplainedSession) -> int:

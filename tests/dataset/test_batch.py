@@ -107,7 +107,7 @@ def test_classes_that_the_caller_names(pictures: Path, tmp_path: Path) -> None:
     assert rows_of(tmp_path / "out")[0]["classes"] == [2, 0]
     with pytest.raises(OptionError, match="a class number from 0 to 4"):
         batch(plain(tmp_path), pictures, tmp_path / "out2", class_ids=[5])
-    with pytest.raises(OptionError, match="nothing: this file explains predicted"):
+    with pytest.raises(OptionError, match="nothing: this file explains classes 'predicted'"):
         batch(explained(tmp_path), pictures, tmp_path / "out3", class_ids=[1])
     assert not (tmp_path / "out3" / "settings.json").exists()
 

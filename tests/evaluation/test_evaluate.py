@@ -20,7 +20,8 @@ import onnx_reciprocam as rc
 from onnx_reciprocam import metrics
 from onnx_reciprocam.errors import InputError, OptionError, SourceError, WriteError
 from onnx_reciprocam.evaluation import METRICS, PROTOCOLS, Protocol, evaluate, summarise
-from onnx_reciprocam.evaluation.summary import RESAMPLES, best, lasting
+from onnx_reciprocam.evaluation.summary import RESAMPLES, best
+from onnx_reciprocam.timings import lasting
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -232,6 +233,6 @@ def test_nothing_is_best_where_all_are_equal() -> None:
 
 
 def test_times_are_written_as_people_say_them() -> None:
-    assert [lasting(s) for s in (0.000_082, 0.0704, 1.26, 12.3, 1234.5)] == [
-        "0.082 ms", "70 ms", "1.3 s", "12 s", "1,234 s",
+    assert [lasting(s) for s in (0.000_082, 0.0704, 1.26, 12.3, 1234.4, 12_000)] == [
+        "0.082 ms", "70 ms", "1.3 s", "12 s", "20 min 34 s", "3 h 20 min",
     ]  # fmt: skip
