@@ -67,7 +67,7 @@ class Parts:
 
     def done(self) -> dict[int, str]:
         """Digests of the parts that are there, by number."""
-        return {index: digest for index, digest, _ in _listed(self.folder)}
+        return {index: digest for index, digest, _ in part_files(self.folder)}
 
     def count(self, size: int) -> int:
         """The rows that are there, in parts of ``size`` but for the source's last.
@@ -75,7 +75,7 @@ class Parts:
         Raises:
             SourceError: The last part is damaged.
         """
-        listed = sorted(_listed(self.folder))
+        listed = sorted(part_files(self.folder))
         last: list[int] = [batch.num_rows for _, _, path in listed[-1:] for batch in _decoded(path)]
         return max(len(listed) - 1, 0) * size + sum(last)
 
@@ -139,7 +139,7 @@ def read_rows(folder: Path) -> Iterator[Any]:
         SourceError: A part is damaged.
         MissingPackageError: What reads them is not installed.
     """
-    for _, _, path in sorted(_listed(folder / ROWS)):
+    for _, _, path in sorted(part_files(folder / ROWS)):
         yield from _decoded(path)
 
 
@@ -151,7 +151,7 @@ def _decoded(path: Path) -> Iterator[Any]:
         raise SourceError(str(path), "it is damaged; remove it and run the batch again") from error
 
 
-def _listed(folder: Path) -> Iterator[tuple[int, str, Path]]:
+def part_files(folder: Path) -> Iterator[tuple[int, str, Path]]:
     """Number, digest and file of every part; nothing where there is no folder."""
     endings = tuple(form.ending for form in FORMATS.values())
     for path in folder.glob("part-*"):

@@ -140,7 +140,7 @@ def batch(
         parts = Parts(results.absolute(), form, ready.cells, ready.constants)
         done = parts.done()
         size = rows_per_part or _earlier(results, "rows_per_part") or _rows_per_part(ready)
-        settings = {"source": str(pictures), "format": form, "overlays": overlays, "rows_per_part": size}
+        settings = {"source": list(pictures.places), "format": form, "overlays": overlays, "rows_per_part": size}
         settle(results, ready.settings | settings, "a batch", filled=bool(done))
         tally = Tally(results, earlier=parts.count(size))
         _count(pictures, tally)

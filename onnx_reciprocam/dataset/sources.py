@@ -61,10 +61,6 @@ class Source:
             _check(place)
         return found
 
-    def __str__(self) -> str:
-        """The places, as a command line has them."""
-        return " ".join(self.places)
-
     def items(self) -> Iterator[Item]:
         """Every picture, one after the other; never all in memory but for the files of one folder, or of one glob.
 

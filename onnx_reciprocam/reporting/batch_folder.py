@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from onnx_reciprocam.dataset import items
-from onnx_reciprocam.dataset.parts import ROWS, read_rows
+from onnx_reciprocam.dataset.parts import ROWS, part_files, read_rows
 from onnx_reciprocam.errors import SourceError
 from onnx_reciprocam.result_folder import SETTINGS
 
@@ -59,12 +59,14 @@ def count_rows(folder: Path) -> int:
     """
     parquet = items.parquet()
     count = 0
-    for part in (folder / ROWS).glob("part-*-*.parquet"):
+    for _, _, part in part_files(folder / ROWS):
+        if part.suffix != ".parquet":
+            return sum(batch.num_rows for batch in read_rows(folder))
         try:
             count += parquet.read_metadata(part).num_rows
-        except (OSError, ValueError) as error:  # noqa: PERF203 - pyarrow's errors are of these kinds; the part is named
+        except (OSError, ValueError) as error:
             raise SourceError(str(part), "it is damaged; remove it and run the batch again") from error
-    return count or sum(batch.num_rows for batch in read_rows(folder))
+    return count
 
 
 def rows(folder: Path) -> Iterator[Row]:

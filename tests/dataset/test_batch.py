@@ -140,7 +140,9 @@ def test_overlays_show_the_picture_under_its_map(model: Path, pictures: Path, tm
     assert rows[12]["overlay"] == "overlays/000001/000002.jpg"
     drawn = cv2.imread(str(tmp_path / "out" / rows[12]["overlay"]))[..., ::-1].astype(int)
     expected = session.explain_image(rows[12]["path"]).overlay().astype(int)
+    bare = session.prepare(rows[12]["path"])[1].picture.astype(int)
     assert np.abs(drawn - expected).mean() < 6  # JPEG
+    assert np.abs(drawn - bare).mean() > 20
 
 
 def test_numbers_that_overflow_are_an_error_of_their_row(pictures: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ HOSTILE = "</script><script>document.body.remove()</script><img src=x onerror=do
 GRID = 7
 CELLS = np.stack(np.mgrid[:GRID, :GRID], axis=-1)
 SETTINGS = {
-    "model": "resnet.onnx", "model_sha256": "ab" * 32, "method": "reciprocam", "source": "pictures",
+    "model": "resnet.onnx", "model_sha256": "ab" * 32, "method": "reciprocam", "source": ["pictures"],
     "preprocessing": json.loads(Preprocessing().to_json()), "format": "parquet", "batch_size": 8, "rows_per_part": 100,
 }  # fmt: skip
 SCHEMA = {

@@ -31,7 +31,7 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows.append(row("nan.jpg", np.full((2, 7, 7), np.nan, np.float32), [3, 4]))
     (pictures / "gone.jpg").unlink()
     (pictures / "changed.jpg").write_bytes((pictures / "photo0.jpg").read_bytes())
-    write_batch(folder / "batch", rows, per_part=5, source=HOSTILE)
+    write_batch(folder / "batch", rows, per_part=5, source=[HOSTILE])
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ def whole(tmp_path: Path) -> Path:
     """A batch of all seven pictures of its source, in parts of two."""
     pictures = tmp_path / "my pictures"
     rows = [pictured(pictures / f"{number}.jpg", number) for number in range(7)]
-    return write_batch(tmp_path / "batch", rows, per_part=2, source=str(pictures))
+    return write_batch(tmp_path / "batch", rows, per_part=2, source=[str(pictures)])
 
 
 def test_a_whole_batch(whole: Path) -> None:
@@ -45,8 +46,8 @@ def test_several_places(whole: Path) -> None:
     for number in range(8):
         shutil.copy(pictures / "0.jpg", whole.parent / ("a" if number < 4 else "b") / f"{number}.jpg")
     settings = whole / "settings.json"
-    text = settings.read_text().replace(str(pictures), f"{whole.parent}/a {whole.parent}/b")
-    settings.write_text(text)
+    told = json.loads(settings.read_text()) | {"source": [f"{whole.parent}/a", f"{whole.parent}/b"]}
+    settings.write_text(json.dumps(told))
     assert "its source has more pictures" in report(whole).missing
     (whole.parent / "b" / "7.jpg").unlink()
     assert report(whole).missing == ""
@@ -65,4 +66,4 @@ def test_it_is_still_being_written(whole: Path) -> None:
 @pytest.mark.parametrize("source", ["no such folder", "nowhere://bucket", "a\0b", ""])
 def test_a_source_out_of_reach_says_nothing(source: str, tmp_path: Path) -> None:
     rows = [pictured(tmp_path / "pictures" / "0.jpg", 0)]
-    assert report(write_batch(tmp_path / "batch", rows, source=source)).missing == ""
+    assert report(write_batch(tmp_path / "batch", rows, source=[source])).missing == ""

@@ -146,3 +146,14 @@ def site(lite0: Callable[[str], Path], runtime: None) -> Callable[[str], Path]: 
         return folder
 
     return written
+
+
+@pytest.fixture
+def page(tiny: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """The page of a tiny network; options as those of ``tiny``."""
+
+    def write(how: dict[str, Any] | None = None, title: str | None = None, **network: Any) -> Path:
+        write_site(tiny(how, **network), tmp_path / "page", title=title)
+        return tmp_path / "page"
+
+    return write
