@@ -47,20 +47,10 @@ def made(stock: Path) -> Any:
     return report(shutil.copytree(stock / "batch", stock / "made"))
 
 
-@pytest.fixture(scope="module")  # a process can have one Playwright at a time, and others want theirs
-def browser() -> Iterator[Any]:
-    """Chromium as Debian packages it, with nothing of its own to fetch."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.fail("these tests need Playwright: pip install 'onnx-reciprocam[browser]'")
-    path = shutil.which("chromium")
-    assert path, "these tests need Chromium: apt-get install chromium"
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, chromium_sandbox=False, args=quiet)
-        yield started
-        started.close()
+@pytest.fixture
+def browser(chromium: Callable[..., Any]) -> Any:
+    """Chromium, with nothing of its own to fetch."""
+    return chromium()
 
 
 @pytest.fixture

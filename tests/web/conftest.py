@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,6 @@ from onnx_reciprocam.web import bundle, write_site
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
-         "--disable-component-update")  # fmt: skip
 CAMERAS = "--use-fake-device-for-media-stream=device-count={}"
 TINY = Preprocessing(size=(6, 8), crop=None)
 LABELS = ("ant", "bee", "cat", "dog", "eel")
@@ -60,27 +57,14 @@ def runtime() -> None:
         bundle.build()
 
 
-@pytest.fixture(scope="session")
-def launched() -> Iterator[Callable[..., Any]]:
-    """Starts Chromium with so many cameras that show a test picture; each kind once."""
-    from playwright.sync_api import sync_playwright
+@pytest.fixture
+def launched(chromium: Callable[..., Any]) -> Callable[..., Any]:
+    """Starts Chromium with so many cameras that show a test picture."""
 
-    path = shutil.which("chromium")
-    assert path, "these tests need Chromium: apt-get install chromium"
-    started: dict[int, Any] = {}
-    with sync_playwright() as playwright:
+    def launch(cameras: int = 2) -> Any:
+        return chromium(CAMERAS.format(cameras), "--host-resolver-rules=MAP insecure.test 127.0.0.1")
 
-        def launch(cameras: int = 2) -> Any:
-            if cameras not in started:
-                arguments = [*QUIET, CAMERAS.format(cameras), "--host-resolver-rules=MAP insecure.test 127.0.0.1"]
-                started[cameras] = playwright.chromium.launch(
-                    executable_path=path, chromium_sandbox=False, args=arguments
-                )
-            return started[cameras]
-
-        yield launch
-        for browser in started.values():
-            browser.close()
+    return launch
 
 
 @pytest.fixture
