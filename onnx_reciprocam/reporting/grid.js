@@ -29,7 +29,11 @@ function nearby() {
 function place() {
   const places = nearby();
   const focused = document.activeElement.closest(".card");
-  if (focused && shown[focused.place] === focused.row) places.add(focused.place); // or the keyboard would lose its place
+  if (focused && shown[focused.place] === focused.row) { // or the keyboard would lose its place, or outrun the cards
+    const reach = AHEAD * columns;
+    const last = Math.min(shown.length - 1, focused.place + reach);
+    for (let at = Math.max(0, focused.place - reach); at <= last; at++) places.add(at);
+  }
   const wanted = new Set([...places].map((at) => shown[at]));
   for (const [row, element] of present) {
     if (wanted.has(row)) continue;
@@ -83,6 +87,7 @@ function placeSoon() {
     place();
   });
 }
+gallery.addEventListener("focusin", place);
 addEventListener("scroll", placeSoon, { passive: true });
 addEventListener("resize", placeSoon);
 new ResizeObserver(() => {
