@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray leaves sockets and files to the garbage collector
+]
 
 PICTURES = 400
 
@@ -35,7 +38,6 @@ def add(cluster: Any) -> Any:
     return cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_node_is_killed_and_the_rows_are_the_same(cluster: Any, model: Path, tmp_path: Path) -> None:
     nodes = [add(cluster), add(cluster)]
     cluster.wait_for_nodes()
@@ -68,7 +70,6 @@ def test_a_node_is_killed_and_the_rows_are_the_same(cluster: Any, model: Path, t
     assert len(list((tmp_path / "out" / "rows").iterdir())) == PICTURES // 8
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_what_one_engine_began_the_other_ends(
     cluster: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +86,6 @@ def test_what_one_engine_began_the_other_ends(
     assert source.exists()
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_workers_own_error_comes_through(cluster: Any, model: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("file\na.jpg\n")
     from onnx_reciprocam.errors import SourceError
@@ -94,7 +94,6 @@ def test_a_workers_own_error_comes_through(cluster: Any, model: Path, tmp_path: 
         batch(model, tmp_path / "list.csv", tmp_path / "out", engine="ray", address=cluster.address)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_no_cluster_at_the_address(model: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"none at '127\.0\.0\.1:1'"):
         batch(model, pictures, tmp_path / "out", engine="ray", address="127.0.0.1:1")
