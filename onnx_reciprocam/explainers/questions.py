@@ -16,7 +16,7 @@ from onnx_reciprocam.methods.cells import cells_last
 from onnx_reciprocam.methods.probabilities import are_independent, by_logits, probabilities
 from onnx_reciprocam.refusals import GradientError
 from onnx_reciprocam.rewriter.depth import deeply
-from onnx_reciprocam.rewriter.splice import grid_sizes
+from onnx_reciprocam.rewriter.grid import grid_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,10 @@ def asking_scores(network: Network, score: Score, target: Target | None = None) 
     made: list[tuple[str, gs.Tensor, type[np.generic]]] = [("scores", _scores(branch, network, score), np.float32)]
     if target is not None:
         cells = cells_last(branch, target.tensor, target.layout, target.shape)
-        made += [("features", cells, np.float32), ("grid", branch.vector(grid_sizes(target, branch)), np.int64)]
+        made += [
+            ("features", cells, np.float32),
+            ("grid", branch.vector(grid_sizes(network, target, branch)), np.int64),
+        ]
     return _asking(network, branch, [], made)
 
 

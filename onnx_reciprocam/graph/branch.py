@@ -12,7 +12,7 @@ import onnx_graphsurgeon as gs
 from onnx_reciprocam.refusals import LocalFunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
@@ -36,12 +36,16 @@ class Branch:
     Args:
         model: What the nodes are added to; its opset decides how an operator is spelled.
         namespace: Begins every new name; a number is added until no name of the model clashes.
+        half: The model's tensors that are read through a ``Sum`` of one, which changes nothing. onnxruntime's CPU provider
+            runs a float16 operator in float32 if it knows no float16 operator among the neighbours; a Sum it does not
+            know either, and so the original's nodes run as they did.
     """
 
-    def __init__(self, model: Model, namespace: str = "reciprocam") -> None:
-        self.opset, self._file = model.opset, model
+    def __init__(self, model: Model, namespace: str = "reciprocam", *, half: Container[str] = ()) -> None:
+        self.opset, self._file, self._half = model.opset, model, half
         self.namespace = free_name(namespace, {name.split("/")[0] for name in model.names()}) + "/"
         self.nodes: list[gs.Node] = []
+        self._copies: list[gs.Node] = []
         self._made: set[str] = set()
         self._read: dict[str, gs.Variable] = {}
         self._constants: dict[tuple[str, bytes, tuple[int, ...]], gs.Constant] = {}
@@ -61,8 +65,24 @@ class Branch:
         if tensor.name not in self._read:
             for node in self._file.unwritten(tensor):
                 self._make_again(node)
-            self._read.setdefault(tensor.name, gs.Variable(tensor.name))
+            if tensor.name not in self._read:
+                stand_in = gs.Variable(tensor.name)
+                self._read[tensor.name] = self._apart(stand_in) if tensor.name in self._half else stand_in
         return self._read[tensor.name]
+
+    def _apart(self, tensor: gs.Variable) -> gs.Variable:
+        """The same values behind a node of its own."""
+        name = self.name("float16")
+        copy = gs.Variable(f"{name}_output_0")
+        self._made.add(copy.name)
+        self._copies.append(gs.Node("Sum", name, {}, [tensor], [copy]))
+        return copy
+
+    def nested(self, name: str) -> Branch:
+        """A branch for a subgraph of this one: what is read apart is read outside of it."""
+        inner = Branch(self._file, f"{self.namespace}{name}", half=self._half)
+        inner._read, inner._copies, inner._made = self._read, self._copies, self._made
+        return inner
 
     def _make_again(self, node: gs.Node) -> None:
         """A node that the file has only inside another."""
@@ -114,7 +134,13 @@ class Branch:
         sizes = list(sizes)
         if all(isinstance(size, int) for size in sizes):
             return self.constant(sizes, hint="shape")
-        return self.concat([self.constant([s]) if isinstance(s, int) else s for s in sizes], 0)
+        return self.concat([self.length(size) for size in sizes], 0)
+
+    def plus(self, size: Size, more: int) -> Size:
+        """A length and ``more``."""
+        if isinstance(size, int):
+            return size + more
+        return self.op("Add", size, self.constant([more])) if more else size
 
     def product(self, sizes: Iterable[Size]) -> Size:
         """The product of lengths."""
@@ -123,10 +149,11 @@ class Branch:
         result: Size = known
         for size in (size for size in sizes if not isinstance(size, int)):
             known_one = isinstance(result, int) and result == 1
-            result = size if known_one else self.op("Mul", self._length(result), size)
+            result = size if known_one else self.op("Mul", self.length(result), size)
         return result
 
-    def _length(self, size: Size) -> gs.Tensor:
+    def length(self, size: Size) -> gs.Tensor:
+        """int64 ``[1]``."""
         return self.constant([size]) if isinstance(size, int) else size
 
     def sizes(self, tensor: gs.Tensor, known: Sequence[int | None]) -> list[Size]:
@@ -157,11 +184,11 @@ class Branch:
         """Joined along ``axis``."""
         return self.op("Concat", *tensors, axis=axis)
 
-    def slice(self, x: gs.Tensor, start: int, end: int, axis: int) -> gs.Variable:
-        """``x[start:end]`` along ``axis``."""
+    def slice(self, x: gs.Tensor, start: Size, end: Size, axis: int) -> gs.Variable:
+        """``x[start:end]`` along ``axis``; before opset 10 the bounds must be known."""
         if self.opset < 10:
             return self.op("Slice", x, starts=[start], ends=[end], axes=[axis])
-        return self.op("Slice", x, *(self.constant([value]) for value in (start, end, axis)))
+        return self.op("Slice", x, self.length(start), self.length(end), self.constant([axis]))
 
     def unsqueeze(self, x: gs.Tensor, axes: Sequence[int]) -> gs.Tensor:
         """New axes of length 1; positions in the result, not negative."""
@@ -203,21 +230,27 @@ class Branch:
 
     def prune(self, outputs: Iterable[gs.Tensor]) -> None:
         """Drop the nodes that ``outputs`` do not need."""
-        needed = {tensor.name for tensor in outputs}
-        kept: list[gs.Node] = []
-        for node in reversed(self.nodes):
-            if any(tensor.name in needed for tensor in node.outputs):
-                kept.append(node)
-                needed.update(tensor.name for tensor in node.inputs)
-                needed.update(name for graph in node.subgraphs() for name in _reads(graph))
-        self.nodes = kept[::-1]
+        self.nodes = _needed(self.nodes, outputs)
 
     def export(self, inputs: Sequence[gs.Tensor], outputs: Sequence[gs.Tensor]) -> onnx.GraphProto:
         """The pruned nodes with their constants, as a graph to append or to nest."""
         self.prune(outputs)
-        graph = gs.Graph(self.nodes, list(inputs), list(outputs), name=self.namespace.rstrip("/"), opset=self.opset)
+        nodes = _needed([*self._copies, *self.nodes], outputs)
+        graph = gs.Graph(nodes, list(inputs), list(outputs), name=self.namespace.rstrip("/"), opset=self.opset)
         exported: onnx.GraphProto = gs.export_onnx(graph, do_type_check=False).graph
         return exported
+
+
+def _needed(nodes: Sequence[gs.Node], outputs: Iterable[gs.Tensor]) -> list[gs.Node]:
+    """The nodes without those that ``outputs`` do not need."""
+    needed = {tensor.name for tensor in outputs}
+    kept: list[gs.Node] = []
+    for node in reversed(nodes):
+        if any(tensor.name in needed for tensor in node.outputs):
+            kept.append(node)
+            needed.update(tensor.name for tensor in node.inputs)
+            needed.update(name for graph in node.subgraphs() for name in _reads(graph))
+    return kept[::-1]
 
 
 def _reads(graph: gs.Graph) -> set[str]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from onnx_reciprocam.graph import Branch
 
 
+END = int(np.iinfo(np.int64).max)
+"""Where a slice stops that takes all that follows."""
+
+
 def cells_last(
     branch: Branch, tensor: gs.Tensor, layout: str, shape: Sequence[int | None], *, directions: bool = False
 ) -> gs.Tensor:
@@ -36,9 +40,9 @@ def cells_last(
     cells = [i for i, label in enumerate(labels) if label in {"h", "w"} or span(label)]
     for axis in cells:
         if (around := span(labels[axis])) and any(around):
-            if (tokens := shape[axis]) is None:
-                raise TypeError("tokens are as many as the file says")
-            tensor = branch.slice(tensor, around[0], tokens - around[1], axis)
+            tokens = shape[axis]
+            end = -around[1] or END if tokens is None else tokens - around[1]
+            tensor = branch.slice(tensor, around[0], end, axis)
     others = [i for i, label in enumerate(labels) if label != "b" and i not in cells]
     front = [labels.index("b"), *([len(labels)] if directions else [])]
     moved = branch.transpose(tensor, [*front, *others, *cells])

@@ -12,6 +12,7 @@ import numpy as np
 from onnx_reciprocam.contract import Mask, Score
 from onnx_reciprocam.methods.in_graph import InGraph
 from onnx_reciprocam.methods.method import Needs
+from onnx_reciprocam.methods.open_grid import gaussian_weights
 from onnx_reciprocam.methods.token_masks import is_tokens, masked_tokens
 from onnx_reciprocam.tail import (
     Spot,
@@ -90,7 +91,7 @@ def masked(
         return stacker.widen(spot, shape) if naive else spot
     if not naive and (window := _window(walk, axes, mask, dtype)) is not None:
         return window
-    weights = branch.cast(_neighbours(walk, axes), dtype)
+    weights = gaussian_weights(walk, [stacker.count, *(stacker.length(axes, i) for i in range(len(axes)))], dtype)
     if mask is Mask.GAUSSIAN:
         return Stacked(branch.op("Mul", features, weights), 0, shape)
     cells = cell_axes(axes)
@@ -111,24 +112,6 @@ def _window(walk: Walk, axes: Axes, mask: Mask, dtype: np.dtype[np.generic]) -> 
     rows = windower.gather(windower.rows(walk.target, axes), cells[where])
     weighted = walk.branch.op("Mul", rows, walk.branch.constant(weights[where, None], dtype, hint="weights"))
     return Window(weighted, np.zeros(one_image(axes), dtype), pairs, axes)
-
-
-def _neighbours(walk: Walk, axes: Axes) -> gs.Tensor:
-    """The Gaussian masks ``[N, *axes]``: ``outer(band(H), band(W))`` around each cell, cropped at the border."""
-    branch, stacker = walk.branch, walk.stacker
-    down = branch.reshape(_band(walk, stacker.height), [stacker.height, 1, stacker.height, 1])
-    right = branch.reshape(_band(walk, stacker.width), [1, stacker.width, 1, stacker.width])
-    around = branch.op("Mul", down, right)
-    return branch.reshape(around, [stacker.count, *(stacker.length(axes, i) for i in range(len(axes)))])
-
-
-def _band(walk: Walk, size: int | gs.Tensor) -> gs.Tensor:
-    """``[size, size]``: 1/2 on the diagonal, 1/4 beside it: the kernel [1, 2, 1] / 4 around each position."""
-    branch = walk.branch
-    steps = branch.cast(branch.range(size), np.float32)
-    distance = branch.op("Abs", branch.op("Sub", branch.reshape(steps, [-1, 1]), branch.reshape(steps, [1, -1])))
-    falling = branch.op("Sub", branch.constant(2, np.float32), distance)
-    return branch.op("Mul", branch.op("Relu", falling), branch.constant(0.25, np.float32))
 
 
 def class_scores(walk: Walk, scores: gs.Tensor, ids: gs.Tensor | None, score: Score, *, squashed: bool) -> gs.Tensor:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from onnx_reciprocam.contract import Mask
-from onnx_reciprocam.tail import Tokens, neighbours
+from onnx_reciprocam.methods.open_grid import gaussian_weights
+from onnx_reciprocam.tail import Stacked, Tokens, neighbours
 from onnx_reciprocam.tail.axes import BATCH, Factor
 from onnx_reciprocam.tail.terms import Part
 from onnx_reciprocam.tail.tokens import OWN, REST, TOKEN, place, span
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from onnx_reciprocam.tail import Axes, Term, Walk
+    from onnx_reciprocam.tail.terms import StaticShape
 
 
 def is_tokens(axes: Axes) -> bool:
@@ -48,7 +50,7 @@ def masked_tokens(
 
     Returns:
         ``Tokens`` that rest at zero, with one live patch per mask for ``pixel``, otherwise with its neighbours too;
-        one copy per mask where no patch rests under any mask.
+        one copy per mask where no patch rests under any mask, or only a run knows its neighbours.
     """
     before, after = next(ends for axis in axes if (ends := span(axis[0].label)))
     named = tuple((Factor(TOKEN, axis[0].size),) if span(axis[0].label) else axis for axis in axes)
@@ -57,19 +59,28 @@ def masked_tokens(
     parts[REST] = Part(lambda: np.full(shape, zero, dtype), constant=True)
     cells = None
     if mask is not Mask.PIXEL:
-        cells, weights = _lit(walk)
+        if (grid := walk.stacker.windower.grid) is None:
+            return _multiplied_out(walk, Tokens(parts, named, before, after), mask, dtype, walk.static(tensor))
+        cells, weights = _lit(*grid)
         sources = cells if mask is Mask.GAUSSIAN else np.repeat(cells[:, :1], cells.shape[1], axis=1)
         parts[OWN] = _weighted(walk, parts[OWN], sources, weights.astype(dtype), place(named))
     tokens = Tokens(parts, named, before, after, cells=cells)
-    nothing_rests = tokens.live == walk.stacker.tokenizer.count
+    nothing_rests = tokens.live == walk.stacker.tokenizer.seen and walk.stacker.tokenizer.is_static
     return walk.stacker.stack(tokens, walk.static(tensor)) if naive or nothing_rests else tokens
 
 
-def _lit(walk: Walk) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _multiplied_out(walk: Walk, tokens: Tokens, mask: Mask, dtype: np.dtype[np.generic], shape: StaticShape) -> Stacked:
+    """One copy of all tokens per mask, where only a run knows the neighbours."""
+    stacker, axis = walk.stacker, place(tokens.axes)
+    lengths = [stacker.count if i in (axis, axis + 1) else 1 for i in range(len(tokens.axes) + 1)]
+    masks_or_cells = axis + 1 if mask is Mask.REPLICATED else axis
+    patches = walk.branch.unsqueeze(stacker.tokenizer.tensor(tokens.parts[OWN]), [masks_or_cells])
+    weighted = walk.branch.op("Mul", patches, gaussian_weights(walk, lengths, dtype))
+    return Stacked(stacker.tokenizer.around(tokens, weighted), axis, shape)
+
+
+def _lit(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Every mask's own cell, its neighbours, and at the border others of weight zero: cells and weights, ``[N, L]``."""
-    height, width = walk.stacker.height, walk.stacker.width
-    if not isinstance(height, int) or not isinstance(width, int):
-        raise TypeError("tokens have a grid that is known")
     every, values = neighbours(height, width)
     weights = np.zeros((every.masks, every.cells), np.float32)
     weights[every.mask, every.cell] = values

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from onnx_reciprocam.graph import input_specs
 from onnx_reciprocam.tail.axes import BATCH, Axes, Factor, axes_of, permute, regroup
 from onnx_reciprocam.tail.cost import PRODUCTS
-from onnx_reciprocam.tail.registry import REGROUPING, operator
+from onnx_reciprocam.tail.registry import BIASED, ELEMENTWISE, NORMALISING, PASSING, REDUCING, REGROUPING, operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,8 +27,21 @@ CHANNELS_FIRST = frozenset(
     | {"ConvInteger", "com.microsoft:QLinearAveragePool", "com.microsoft:QLinearGlobalAveragePool"}
 )
 """Operators that ONNX defines on ``b c h w``."""
+STILL = frozenset(
+    {*ELEMENTWISE, *BIASED, *PASSING, *NORMALISING, "QuantizeLinear", "DequantizeLinear", "Concat", "QLinearConcat"}
+)
+"""Operators, beside products, that leave an axis as long as it was whatever the image's size; a Pad may do so for some."""
 GRIDS = (("h", "w"), ("y", "x"))
 """Labels of the factors that patches are made of: cells of a map, or the image's own pixels."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Height or width of a grid that the image's size decides: a tensor's length along ``axis``, by ``step``."""
+
+    tensor: str
+    axis: int
+    step: int
 
 
 @dataclass(frozen=True)
@@ -37,11 +50,13 @@ class Layout:
 
     Args:
         text: Its axes as einops writes them: ``b c h w``, ``b 1+hw c``, ...
-        grid: Height and width where the cells lie along one axis; None for maps, whose shape tells.
+        grid: Height and width where the cells lie along one axis, as probed; None for maps, whose shape tells.
+        sides: What each of the two is in a run, where the image's size decides.
     """
 
     text: str
     grid: tuple[int, int] | None = None
+    sides: tuple[Side | None, Side | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -51,11 +66,12 @@ class Patches(Factor):
     before: int = 0
     after: int = 0
     grid: tuple[int, int] = (1, 1)
+    sides: tuple[Side | None, Side | None] = (None, None)
 
     def cut(self, start: int, stop: int) -> Axis | None:
         """Tokens ``start`` to ``stop``, if all patches are among them."""
         before, after = self.before - start, self.after - (self.size - stop)
-        return None if min(before, after) < 0 else (Patches(self.label, stop - start, 1, before, after, self.grid),)
+        return None if min(before, after) < 0 else (replace(self, size=stop - start, before=before, after=after),)
 
 
 def layouts(model: Model, shapes: Shapes) -> dict[str, Layout]:
@@ -67,7 +83,13 @@ def _pixels(name: str, model: Model, shape: Sequence[int]) -> Axes:
     """The axes of an image. Its pixels are no cells: only patches of it can be."""
     down, across = next(spec.spatial for spec in input_specs(model) if spec.name == name)
     labels = {0: BATCH, down: "y", across: "x"}
-    return tuple((Factor(labels.get(i, "c"), size),) for i, size in enumerate(shape))
+    return tuple((Factor(labels.get(i, "c"), size, 1, (name, i)),) for i, size in enumerate(shape))
+
+
+def _map(name: str, shape: Sequence[int]) -> Axes:
+    """The axes of a feature map."""
+    axes = axes_of("b c h w", shape)
+    return (*axes[:2], *((replace(axis[0], origin=(name, i)),) for i, axis in enumerate(axes[2:], start=2)))
 
 
 class _Follower:
@@ -86,26 +108,54 @@ class _Follower:
             for i, output in enumerate(node.outputs):
                 if output.name in self._shapes.seen and (axes := self._axes(node, i)) is not None:
                     self._known[output.name] = axes
-                    if (layout := _named(axes, self._shapes.static(output.name))) is not None:
-                        found[output.name] = layout
+                    if (layout := _named(axes)) is not None and self._is_told(layout, output.name):
+                        found[output.name] = self._settled(layout)
         return found
+
+    def _is_told(self, layout: Layout, name: str) -> bool:
+        """Whether every run can tell the grid: lengths that the image's size decides can be read from opset 10 on."""
+        place = next((i for i, label in enumerate(layout.text.split()) if "hw" in label), None)
+        known = place is None or self._shapes.static(name)[place] is not None
+        return known or (None not in layout.sides and self._model.opset >= 10)
+
+    def _settled(self, layout: Layout) -> Layout:
+        """With the sides alone that some runs have longer than others."""
+        down, across = (None if side is None or self._is_fixed(side) else side for side in layout.sides)
+        return replace(layout, sides=(down, across))
+
+    def _is_fixed(self, side: Side) -> bool:
+        return self._shapes.static(side.tensor)[side.axis] is not None
 
     def _axes(self, node: gs.Node, i: int) -> Axes | None:
         """The axes of output ``i`` of ``node``, if those of its inputs tell."""
         op, shape = operator(node), self._shapes.seen[node.outputs[i].name]
         sources = [self._known[tensor.name] for tensor in node.inputs if tensor.name in self._known]
         if op in CHANNELS_FIRST and len(shape) == 4:  # patches of each image may stand where images do: no map of one
-            return axes_of("b c h w", shape) if shape[0] == self._images else None
+            return _map(node.outputs[i].name, shape) if shape[0] == self._images else None
         if op == "Transpose" and sources:
             return permute(sources[0], node.attrs.get("perm") or list(range(len(sources[0])))[::-1])
         if op in REGROUPING and sources:
             return regroup(sources[0], shape)
+        if op in REDUCING and sources:
+            return self._reduced(node, sources[0], shape)
         sources = [axes for axes in sources if len(axes) == len(shape)]
         return self._in_place(node, i, sources, shape) if sources else None
+
+    def _reduced(self, node: gs.Node, axes: Axes, shape: Sequence[int]) -> Axes | None:
+        """The axes that are left; what a reduced one ran over is gone, as far as it is cut into cells too."""
+        given = node.attrs.get("axes") or (self._model.constant(node.inputs[1]) if len(node.inputs) > 1 else None)
+        if given is None:
+            return None
+        gone = {int(axis) % len(axes) for axis in given}
+        if len(shape) == len(axes):
+            return tuple((Factor("", 1),) if i in gone else axis for i, axis in enumerate(axes))
+        return tuple(axis for i, axis in enumerate(axes) if i not in gone)
 
     def _in_place(self, node: gs.Node, i: int, sources: Sequence[Axes], shape: Sequence[int]) -> Axes:
         """The axes after an operator that moves none of them."""
         axes = _relabelled(sources, shape)
+        if operator(node) not in STILL and node.op not in PRODUCTS:
+            axes = tuple(tuple(replace(factor, origin=None) for factor in axis) for axis in axes)
         if node.op in {"Concat", "QLinearConcat"}:
             return self._joined(node, axes, shape)
         if node.op in {"Slice", "Split"}:
@@ -125,7 +175,8 @@ class _Follower:
             return axes
         start, size, patches = found[0]
         ends = patches.before + start, patches.after + shape[axis] - start - size
-        return (*axes[:axis], (Patches("t", shape[axis], 1, *ends, patches.grid),), *axes[axis + 1 :])
+        joined = replace(patches, size=shape[axis], before=ends[0], after=ends[1])
+        return (*axes[:axis], (joined,), *axes[axis + 1 :])
 
     def _cut(self, node: gs.Node, i: int, axes: Axes, shape: Sequence[int]) -> Axes | None:
         """Patches with fewer tokens around them."""
@@ -177,7 +228,7 @@ def _patches(axes: Axes, i: int) -> Patches | None:
         whole = all(_is_major(part, others) for part in (rows, columns))
         if whole and list(axis) == [*rows, *columns]:
             grid = _length(rows), _length(columns)
-            return Patches("t", math.prod(grid), 1, 0, 0, grid)
+            return Patches("t", math.prod(grid), grid=grid, sides=(_side(rows), _side(columns)))
     return None
 
 
@@ -188,6 +239,12 @@ def _is_major(factors: Sequence[Factor], others: Iterable[Factor]) -> bool:
     return bool(factors) and strides == sorted(strides, reverse=True) and all(s < strides[-1] for s in inside)
 
 
+def _side(factors: Sequence[Factor]) -> Side | None:
+    """What these are along the whole of, if that is known."""
+    origin = factors[0].origin
+    return None if origin is None else Side(*origin, factors[-1].stride)
+
+
 def _length(factors: Sequence[Factor]) -> int:
     return math.prod(factor.size for factor in factors)
 
@@ -195,16 +252,16 @@ def _length(factors: Sequence[Factor]) -> int:
 # spelling -----------------------------------------------------------------------------------------------------------
 
 
-def _named(axes: Axes, shape: Sequence[int | None]) -> Layout | None:
+def _named(axes: Axes) -> Layout | None:
     """The layout, if its cells can be masked."""
     text = " ".join(axis[0].label if len(axis) == 1 else "?" for axis in axes)
     if text in MAPS:
         return Layout(text)
-    return _token_layout(axes, shape) if len(axes) == 3 else None
+    return _token_layout(axes) if len(axes) == 3 else None
 
 
-def _token_layout(axes: Axes, shape: Sequence[int | None]) -> Layout | None:
-    """``b 1+hw c`` in any order, for grids that no image's size changes."""
+def _token_layout(axes: Axes) -> Layout | None:
+    """``b 1+hw c`` in any order."""
     found = {i: patches for i in range(3) if (patches := _patches(axes, i)) is not None}
     if len(found) != 1:
         return None
@@ -212,12 +269,12 @@ def _token_layout(axes: Axes, shape: Sequence[int | None]) -> Layout | None:
     labels = ["b" if _is_batch(axis) else "c" for axis in axes]
     others = [label for i, label in enumerate(labels) if i != place]
     labels[place] = "+".join([*_spelled(patches.before), "hw", *_spelled(patches.after)])
-    return Layout(" ".join(labels), patches.grid) if sorted(others) == ["b", "c"] and shape[place] else None
+    return Layout(" ".join(labels), patches.grid, patches.sides) if sorted(others) == ["b", "c"] else None
 
 
 def _is_batch(axis: Axis) -> bool:
-    """Images alone; a batch of one is left without a factor by some reshapes."""
-    return all(factor.label == BATCH for factor in axis)
+    """Images alone; some reshapes leave a batch of one without a factor, or with another of length one."""
+    return all(factor.label == BATCH for factor in axis if factor.size > 1)
 
 
 def _spelled(count: int) -> list[str]:

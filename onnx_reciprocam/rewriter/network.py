@@ -19,7 +19,7 @@ from onnx_reciprocam.errors import (
 from onnx_reciprocam.graph import bypass, dominators, input_specs, load, probe, reads, taken_apart
 from onnx_reciprocam.refusals import BlockedChannelsError, LocalFunctionError
 from onnx_reciprocam.rewriter.layout import layouts
-from onnx_reciprocam.rewriter.quantised import pair_behind, rounded_at_once, zero_point
+from onnx_reciprocam.rewriter.quantised import pairs_behind, rounded_at_once, zero_point
 from onnx_reciprocam.rewriter.score import Scores, find_scores
 from onnx_reciprocam.tail import multiply_adds
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph import InputSpec, Model, ModelSource, Shapes
-    from onnx_reciprocam.rewriter.layout import Layout
+    from onnx_reciprocam.rewriter.layout import Layout, Side
 
 S = TypeVar("S")
 BLOCKED = "com.microsoft.nchwc"
@@ -46,7 +46,8 @@ class Target:
         layout: Its axes, as einops writes them.
         shape: Its lengths, None where dynamic.
         seen: Its lengths as probed.
-        token_grid: Height and width in patches where they lie along one axis.
+        token_grid: Height and width in patches where they lie along one axis, as probed.
+        sides: What each of the two is in a run, where the image's size decides.
         zero: What stands for zero in it.
         whole: Whether it holds quantised values, whose zero is their zero point.
     """
@@ -56,6 +57,7 @@ class Target:
     shape: tuple[int | None, ...]
     seen: tuple[int, ...]
     token_grid: tuple[int, int] | None = None
+    sides: tuple[Side | None, Side | None] = (None, None)
     zero: int = 0
     whole: bool = False
 
@@ -67,7 +69,10 @@ class Target:
     @property
     def grid(self) -> tuple[int | None, int | None]:
         """Height and width in cells, None where dynamic."""
-        return self.token_grid or self.of_grid(self.shape)
+        if self.token_grid is None:
+            return self.of_grid(self.shape)
+        down, across = (None if side else size for side, size in zip(self.sides, self.token_grid, strict=True))
+        return down, across
 
     @property
     def seen_grid(self) -> tuple[int, int]:
@@ -110,6 +115,16 @@ class Network:
     def image(self) -> InputSpec:
         """The input that carries the picture."""
         return next((spec for spec in self.images if spec.spatial), self.images[0])
+
+    @cached_property
+    def _paired(self) -> dict[str, gs.Tensor]:
+        return pairs_behind(self.model.graph.nodes)
+
+    @cached_property
+    def half(self) -> frozenset[str]:
+        """The float16 tensors that nodes make."""
+        made = (output.name for node in self.model.graph.nodes for output in node.outputs)
+        return frozenset(name for name in made if self.shapes.types.get(name) == onnx.TensorProto.FLOAT16)
 
     @cached_property
     def _dominators(self) -> list[str]:
@@ -157,9 +172,9 @@ class Network:
         static, seen = self.shapes.static(name), self.shapes.seen[name]
         whole = self.dtype(tensor).kind in "biu"
         zero = zero_point(self.model, tensor) if whole else 0
-        if zero is None or (not whole and self._rounded(tensor) is not None) or pair_behind(tensor) is not None:
+        if zero is None or (not whole and self._rounded(tensor) is not None) or name in self._paired:
             return None
-        return Target(tensor, layout.text, static, seen, layout.grid, zero, whole)
+        return Target(tensor, layout.text, static, seen, layout.grid, layout.sides, zero, whole)
 
     def _rounded(self, tensor: gs.Tensor) -> gs.Tensor | None:
         """The quantised values that stand for a float: masked there, they are what the float is when masked."""
@@ -191,10 +206,10 @@ class Network:
         nearest = self._nearest(tensor.name)
         if tensor.name not in self._dominators:
             raise BypassedTargetError(name, self._detour(tensor.name), nearest)
-        if (behind := pair_behind(tensor)) is not None:
+        if tensor.name in self._paired:
             raise UnsupportedModelError(
                 f"onnxruntime merges the quantisation of {name!r} with the one behind it, and predicts otherwise if it cannot",
-                f"Take {behind.name!r} instead",
+                f"Take {self._paired[tensor.name].name!r} instead",
             )
         raise NoCellsError(name, self.shapes.static(tensor.name), nearest)
 

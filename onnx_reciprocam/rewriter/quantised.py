@@ -9,6 +9,8 @@ from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.tail.registry import PASSING, REGROUPING, operator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.graph import Model
@@ -58,16 +60,26 @@ def rounded_at_once(tensor: gs.Tensor) -> gs.Tensor | None:
     return None
 
 
-def pair_behind(tensor: gs.Tensor) -> gs.Tensor | None:
-    """The next whole numbers, where nothing but an activation stands between a Q-DQ pair and them.
+def pairs_behind(nodes: Sequence[gs.Node]) -> dict[str, gs.Tensor]:
+    """By tensor, the next whole numbers, where nothing but activations stand between a Q-DQ pair and them.
 
     onnxruntime makes one pair of such two, unless somebody reads what is between, and then predicts otherwise.
+
+    Args:
+        nodes: In the order in which they run.
     """
-    paired = bool(tensor.inputs) and tensor.inputs[0].op == "DequantizeLinear"
-    while len(tensor.outputs) == 1 and tensor.outputs[0].op in {"DequantizeLinear", *ACTIVATIONS}:
-        paired |= tensor.outputs[0].op == "DequantizeLinear"
-        tensor = tensor.outputs[0].outputs[0]
-    return rounded_at_once(tensor) if paired else None
+    behind: dict[str, tuple[gs.Tensor | None, bool]] = {}  # the whole numbers, and whether a pair ends before them
+    found = {}
+    for node in reversed(nodes):
+        for tensor in node.outputs:
+            whole, paired = rounded_at_once(tensor), False
+            if len(tensor.outputs) == 1 and (reader := tensor.outputs[0]).op in {"DequantizeLinear", *ACTIVATIONS}:
+                whole, paired = behind[reader.outputs[0].name]
+                paired |= reader.op == "DequantizeLinear"
+            behind[tensor.name] = whole, paired
+            if whole is not None and (paired or node.op == "DequantizeLinear"):
+                found[tensor.name] = whole
+    return found
 
 
 def dequantised_from(tensor: gs.Tensor) -> gs.Tensor | None:

@@ -28,6 +28,7 @@ from onnx_reciprocam.methods.scene import Scene
 from onnx_reciprocam.rewriter.class_choice import chosen_classes
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
+from onnx_reciprocam.rewriter.grid import grid_sizes
 from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
 from onnx_reciprocam.rewriter.maps import finish
 from onnx_reciprocam.rewriter.quantised import check_mask
@@ -46,14 +47,9 @@ if TYPE_CHECKING:
     from onnx_reciprocam.rewriter.network import Network, Target
 
 
-def grid_sizes(target: Target, branch: Branch) -> list[Size]:
-    """Height and width of the grid, read at run time where dynamic."""
-    return list(target.token_grid or target.of_grid(branch.sizes(target.tensor, target.shape)))
-
-
 def open_walk(network: Network, target: Target, branch: Branch, masks: range | None = None) -> Walk:
     """A walk behind ``target`` that emits into ``branch``, for some masks or all; its target is not masked yet."""
-    height, width = grid_sizes(target, branch)
+    height, width = grid_sizes(network, target, branch)
     copies = target.cells if masks is None else len(masks)
     return Walk(network.model, network.shapes, branch, target.tensor, grid=(height, width), copies=copies, masks=masks)
 
@@ -125,7 +121,8 @@ class _Splicer:
         self.method = spliced(options.method)()
         self.method.check(options)
         self.norm = first_norm(network, target) if options.vit_mask is VitMask.POST_NORM else None
-        self.branch = ChunkedBranch(network.model, target.tensor) if masks else Branch(network.model)
+        model, half = network.model, network.half
+        self.branch = ChunkedBranch(model, target.tensor, half=half) if masks else Branch(model, half=half)
         lots: Sequence[range | None] = masks or [None]
         self.walks = [open_walk(network, target, self.branch, some) for some in lots]
         self.walk = self.walks[0]
@@ -210,7 +207,9 @@ class _Splicer:
         """The branch so far behind an ``If`` on :data:`TOGGLE_INPUT`; without it, no maps."""
         explain = self.branch.input(gs.Constant(self.names[TOGGLE_INPUT], np.array(True)))
         self.inputs.append(explain)
-        spatial = self._pixels if self.options.upsample is Upsample.INPUT else partial(grid_sizes, self.target)
+        spatial = (
+            self._pixels if self.options.upsample is Upsample.INPUT else partial(grid_sizes, self.network, self.target)
+        )
         return behind_toggle(self.branch, self.network, explain, outputs, spatial)
 
     def _published(self, tensor: gs.Tensor, info: gs.Variable) -> gs.Variable:

@@ -8,12 +8,11 @@ import numpy as np
 import onnx_graphsurgeon as gs
 
 from onnx_reciprocam.errors import UnsupportedModelError
-from onnx_reciprocam.graph import Branch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from onnx_reciprocam.graph import Size
+    from onnx_reciprocam.graph import Branch, Size
     from onnx_reciprocam.rewriter.network import Network
 
 
@@ -44,7 +43,7 @@ def behind_toggle(
     then_outputs = _typed([branch.op("Identity", tensor) for tensor in outputs])
     branch.prune(then_outputs)
     then = gs.Graph(branch.nodes, [], then_outputs, name="explained", opset=branch.opset)
-    off = Branch(network.model, f"{branch.namespace}off")
+    off = branch.nested("off")
     batch = off.slice(off.op("Shape", network.scores.output), 0, 1, 0)
     empty = [off.op("ConstantOfShape", off.vector([batch, 0, *spatial(off)]), value=_zero(np.float32))]
     if len(outputs) > 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,16 +26,19 @@ class Factor:
         label: ``b``, ``h``, ``w``, or anything else for what is neither batch nor space.
         size: Number of steps (as probed, where dynamic).
         stride: How far one step goes along the whole logical axis.
+        origin: A tensor and one of its axes that is the whole logical axis, where that is known.
     """
 
     label: str
     size: int
     stride: int = 1
+    origin: tuple[str, int] | None = field(default=None, compare=False)
 
     def split(self, major: int) -> tuple[Factor, Factor]:
         """The factor as ``major`` blocks of equal length: the walk over blocks, and the walk inside one."""
         minor = self.size // major
-        return Factor(self.label, major, self.stride * minor), Factor(self.label, minor, self.stride)
+        outer = Factor(self.label, major, self.stride * minor, self.origin)
+        return outer, Factor(self.label, minor, self.stride, self.origin)
 
 
 Axis = tuple[Factor, ...]

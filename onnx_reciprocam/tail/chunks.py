@@ -15,7 +15,7 @@ import onnx_graphsurgeon as gs
 from onnx_reciprocam.graph import Branch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from onnx_reciprocam.graph import Model
 
@@ -41,10 +41,11 @@ class ChunkedBranch(Branch):
     Args:
         model: What the nodes are added to.
         target: A tensor that differs from run to run.
+        half: As for any branch.
     """
 
-    def __init__(self, model: Model, target: gs.Tensor) -> None:
-        super().__init__(model)
+    def __init__(self, model: Model, target: gs.Tensor, *, half: Container[str] = ()) -> None:
+        super().__init__(model, half=half)
         self._model, self._target = model, target
         self._emitted: dict[tuple[object, ...], list[gs.Variable]] = {}
         self._late: dict[str, gs.Tensor] = {}

@@ -32,15 +32,16 @@ class Stacker:
     Args:
         branch: Receives the nodes.
         height, width: The grid.
+        copies: How many masks are carried, as probed.
         masks: Those that are carried, by the numbers of their cells; None for all.
     """
 
-    def __init__(self, branch: Branch, height: Size, width: Size, masks: range | None = None) -> None:
+    def __init__(self, branch: Branch, height: Size, width: Size, copies: int, masks: range | None = None) -> None:
         self.branch, self.height, self.width, self.masks = branch, height, width, masks
         self.cells = branch.product([height, width])
         self.count: Size = self.cells if masks is None else len(masks)
         self.windower = Windower(branch, height, width, masks)
-        self.tokenizer = Tokenizer(branch, self.count)
+        self.tokenizer = Tokenizer(branch, self.count, copies)
         self._fronts: dict[str, gs.Tensor] = {}
         self._rows: dict[str, gs.Tensor] = {}
         self._widened: dict[str, Stacked] = {}

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 
 from onnx_reciprocam.tail.axes import Factor
@@ -25,10 +24,11 @@ from onnx_reciprocam.tail.tokens import KEY, apart, is_apart, place
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     import onnx_graphsurgeon as gs
-    from numpy.typing import NDArray
 
     from onnx_reciprocam.tail.call import Call
+    from onnx_reciprocam.tail.copies import Copies
 
 
 def dtype_of(call: Call) -> np.dtype[np.generic]:
@@ -37,9 +37,9 @@ def dtype_of(call: Call) -> np.dtype[np.generic]:
     return onnx.helper.tensor_dtype_to_np_dtype(known or onnx.TensorProto.FLOAT)
 
 
-def counted_by(call: Call, values: NDArray[np.float64]) -> gs.Tensor:
-    """Numbers of tokens (or their logarithms) as a constant of the result's type."""
-    return call.branch.constant(values, dtype_of(call), hint="resting")
+def copies(call: Call, term: Tokens, axis: int, rank: int) -> Copies:
+    """How often each of a mask's tokens (or keys) counts, along ``axis``, in the result's type."""
+    return call.stacker.tokenizer.copies(term, axis, rank, dtype_of(call))
 
 
 # matrix products ----------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def _product(call: Call, left: Tokens, right: Tokens) -> Answer | list[Stacked]:
 def scores(call: Call, queries: Tokens, keys: Tokens) -> Tokens:
     """``[..., t, d] @ [..., d, t]``: for every query the auxiliary keys, the live ones, and a resting one."""
     tokenizer, rank = call.stacker.tokenizer, len(queries.axes)
-    total = keys.before + tokenizer.count + keys.after
+    total = _count(keys, tokenizer.seen)
     axes = (*queries.axes[:-1], (Factor(KEY, total),))
     result = replace(queries, parts={}, axes=axes, keys=(keys.before, keys.after))
     columns = _late(lambda: _before_tokens(call, tokenizer.together(keys), rank))  # [..., N, D, A + L + 1]
@@ -145,8 +145,8 @@ def scores(call: Call, queries: Tokens, keys: Tokens) -> Tokens:
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
         def score() -> gs.Tensor:
-            rows = tokenizer.tokens(queries, kind, each=True)
-            _charge(call, kind, rows * result.kinds_of_keys, total * _count(queries, tokenizer.count))
+            rows = tokenizer.rows(queries, kind, each=True)
+            _charge(call, kind, rows * result.kinds_of_keys, total * _count(queries, tokenizer.seen))
             product = call.branch.op("MatMul", tokenizer.split(queries, kind), columns())
             return tokenizer.merged(product, result, kind)
 
@@ -160,14 +160,14 @@ def attended(call: Call, weights: Tokens, values: Tokens) -> Tokens:
     tokenizer, rank = call.stacker.tokenizer, len(weights.axes)
     result = replace(weights, axes=(*weights.axes[:-1], values.axes[-1]), keys=None)
     rows = _late(lambda: tokenizer.together(values))  # [..., N, A + L + 1, D]
-    copies = tokenizer.copies(weights, rank, rank + 1)
     call.spend(0)
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
         def mean() -> gs.Tensor:
-            count = tokenizer.tokens(weights, kind, each=True) * weights.kinds_of_keys
-            _charge(call, kind, count, _count(values, tokenizer.count) * _count(weights, tokenizer.count))
-            counted = call.branch.op("Mul", tokenizer.split(weights, kind), counted_by(call, copies))
+            count = tokenizer.rows(weights, kind, each=True) * weights.kinds_of_keys
+            _charge(call, kind, count, _count(values, tokenizer.seen) * _count(weights, tokenizer.seen))
+            times = copies(call, weights, rank, rank + 1).numbers()
+            counted = call.branch.op("Mul", tokenizer.split(weights, kind), times)
             return tokenizer.merged(call.branch.op("MatMul", counted, rows()), result, kind)
 
         return mean
@@ -178,12 +178,12 @@ def attended(call: Call, weights: Tokens, values: Tokens) -> Tokens:
 def _contracted(call: Call, weights: Tokens, values: Tokens) -> Stacked:
     """``[..., m, t] @ [..., t, d]``: one sum over all tokens per mask, as in class attention."""
     tokenizer, rank = call.stacker.tokenizer, len(weights.axes)
-    copies = tokenizer.copies(values, rank, rank + 1)
-    counted = call.branch.op("Mul", tokenizer.together(weights), counted_by(call, copies))  # [..., m, N, A + L + 1]
+    times = copies(call, values, rank, rank + 1).numbers()
+    counted = call.branch.op("Mul", tokenizer.together(weights), times)  # [..., m, N, A + L + 1]
     order = [*range(rank - 2), rank - 1, rank - 2, rank]
     product = call.branch.op("MatMul", call.branch.transpose(counted, order), tokenizer.together(values))
     kinds = values.before + values.after + values.live + 1
-    call.spend(call.walk.multiply_adds(call.node) * tokenizer.count * kinds // _count(values, tokenizer.count))
+    call.spend(call.walk.multiply_adds(call.node) * tokenizer.seen * kinds // _count(values, tokenizer.seen))
     return call.stacked([product], rank - 2)[0]
 
 
@@ -237,10 +237,10 @@ def _normalising(call: Call) -> Answer:
 def over_keys(call: Call, term: Tokens, axis: int) -> Tokens:
     """Along the keys of attention scores; afterwards every key has again what one token has."""
     tokenizer = call.stacker.tokenizer
-    copies = tokenizer.copies(term, axis, len(term.axes))
 
     def make(kind: str) -> Callable[[], gs.Tensor]:
-        return lambda: _softmax(call, tokenizer.tensor(term.parts[kind]), copies, axis)
+        times = copies(call, term, axis, len(term.axes))
+        return lambda: _softmax(call, tokenizer.tensor(term.parts[kind]), times, axis)
 
     return replace(term, parts={kind: Part(make(kind), each=True) for kind in term.parts})
 
@@ -248,12 +248,11 @@ def over_keys(call: Call, term: Tokens, axis: int) -> Tokens:
 def _over_tokens(call: Call, term: Tokens, axis: int) -> Tokens:
     """Along the tokens themselves, where the queries are none of them."""
     tokenizer = call.stacker.tokenizer
-    copies = tokenizer.copies(term, axis + 1, len(term.axes) + 1)
-    shares = _softmax(call, tokenizer.together(term), copies, axis + 1)
+    shares = _softmax(call, tokenizer.together(term), copies(call, term, axis + 1, len(term.axes) + 1), axis + 1)
     return replace(term, parts=tokenizer.untied(shares, term))
 
 
-def _softmax(call: Call, values: gs.Tensor, copies: NDArray[np.float64], axis: int) -> gs.Tensor:
-    """``softmax(x + log(copies)) / copies``."""
-    raised = call.branch.op("Add", values, counted_by(call, np.log(copies)))
-    return call.branch.op("Div", call.branch.op("Softmax", raised, axis=axis), counted_by(call, copies))
+def _softmax(call: Call, values: gs.Tensor, times: Copies, axis: int) -> gs.Tensor:
+    """``softmax(x + log(times)) / times``."""
+    raised = call.branch.op("Add", values, times.logarithms())
+    return call.branch.op("Div", call.branch.op("Softmax", raised, axis=axis), times.divisors())

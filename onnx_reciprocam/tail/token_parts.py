@@ -45,9 +45,9 @@ def as_tokens(call: Call, spot: Spot) -> Tokens | Misfit:
     """``b (h w) c`` as patches without auxiliary tokens."""
     cells, factors = cell_axes(spot.axes), cell_factors(spot.axes)
     in_a_row = len(cells) == 1 and is_pure(spot.axes[cells[0]]) and in_order(factors) == list(range(len(factors)))
-    if not in_a_row or not call.stacker.tokenizer.is_static:
+    if not in_a_row:
         return Misfit("its cells are no row of tokens")
-    count = call.stacker.tokenizer.count
+    count = call.stacker.tokenizer.seen
     axes = tuple((Factor(TOKEN, count),) if i in cells else axis for i, axis in enumerate(spot.axes))
     own = Part(lambda: spot.own, each=True)
     return Tokens({OWN: own, REST: Part(lambda: spot.rest, constant=True)}, axes, 0, 0)
@@ -143,21 +143,21 @@ def _replayed(call: Call, terms: Sequence[Term | None], kind: str) -> Sequence[g
     """The node once more on one part of its inputs; where some masks have their own, all get theirs."""
     tokenizer, tokens = call.stacker.tokenizer, tokens_in(terms)
     each = any(term.parts[kind].each for term in tokens)
-    several = each and tokenizer.tokens(tokens[0], kind, each=False) > 1
+    several = each and tokenizer.single(tokens[0], kind) > 1
     inputs = list(call.node.inputs)
     for i, term in enumerate(terms):
         if isinstance(term, Tokens):
             inputs[i] = tokenizer.spread(term, kind) if several else tokenizer.tensor(term.parts[kind])
-    charge(call, kind, tokenizer.tokens(tokens[0], kind, each=each), tokens[0])
+    charge(call, kind, tokenizer.rows(tokens[0], kind, each=each), tokens[0])
     return call.replay(*inputs)
 
 
 def charge(call: Call, kind: str, rows: int, term: Tokens) -> None:
     """Note what the node costs on so many tokens."""
-    whole = term.before + term.after + call.stacker.tokenizer.count
+    whole = term.before + term.after + call.stacker.tokenizer.seen
     cost = call.walk.multiply_adds(call.node) * rows // whole
     if term.keys is not None:
-        cost = cost * term.kinds_of_keys // (sum(term.keys) + call.stacker.tokenizer.count)
+        cost = cost * term.kinds_of_keys // (sum(term.keys) + call.stacker.tokenizer.seen)
     call.walk.charge(call.node, f"{kind} tokens", cost)
 
 

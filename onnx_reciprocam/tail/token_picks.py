@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import onnx_graphsurgeon as gs
 
+    from onnx_reciprocam.graph import Size
     from onnx_reciprocam.tail.axes import Axes
     from onnx_reciprocam.tail.call import Call
     from onnx_reciprocam.tail.terms import Term
@@ -65,7 +66,8 @@ def _tokens(call: Call, term: Tokens) -> list[Term] | Misfit:
 
 
 def _all(terms: Sequence[Term | Misfit]) -> list[Term] | Misfit:
-    return CELLS if any(isinstance(term, Misfit) for term in terms) else [t for t in terms if not isinstance(t, Misfit)]
+    misfit = next((term for term in terms if isinstance(term, Misfit)), None)
+    return misfit or [term for term in terms if not isinstance(term, Misfit)]
 
 
 @carries(TOKENS, "Slice")
@@ -108,9 +110,11 @@ def _run(call: Call, axis: int) -> range | None:
 
 def picked(call: Call, term: Tokens, wanted: Sequence[int], *, output: int = 0, drop: bool = False) -> Term | Misfit:
     """All patches with some of the tokens around them, or auxiliary tokens alone."""
-    axis, count = place(term.axes), call.stacker.tokenizer.count
+    axis, count = place(term.axes), call.stacker.tokenizer.seen
     if len(term.axes[axis]) != 1 or term.keys:
         return CELLS
+    if not call.stacker.tokenizer.is_static and not _in_every_run(call, term, wanted, output):
+        return Misfit("it picks tokens by numbers that the image's size changes")
     patches = range(term.before, term.before + count)
     if not set(wanted) & set(patches):
         aux = [i if i < term.before else i - count for i in wanted]
@@ -119,6 +123,13 @@ def picked(call: Call, term: Tokens, wanted: Sequence[int], *, output: int = 0, 
     if list(wanted) != list(range(start, stop)) or start > patches.start or stop < patches.stop:
         return CELLS
     return _trimmed(call, term, range(start, stop), output)
+
+
+def _in_every_run(call: Call, term: Tokens, wanted: Sequence[int], output: int) -> bool:
+    """Whether these are the same tokens however many patches there are: some in front of them, or a run that grows with them."""
+    if max(wanted) < term.before:
+        return True
+    return wanted[0] <= term.before and call.static_result(output)[place(term.axes)] is None
 
 
 def _auxiliary(call: Call, term: Tokens, wanted: Sequence[int], output: int, *, drop: bool) -> Term:
@@ -139,7 +150,7 @@ def _trimmed(call: Call, term: Tokens, run: range, output: int) -> Tokens:
     """The patches, and fewer tokens around them."""
     axis, tokenizer = place(term.axes), call.stacker.tokenizer
     before = term.before - run.start
-    after = len(run) - before - tokenizer.count
+    after = len(run) - before - tokenizer.seen
     axes = (*term.axes[:axis], (Factor(TOKEN, len(run)),), *term.axes[axis + 1 :])
     parts = {kind: part for kind, part in term.parts.items() if kind != AUX}
     fresh = tokenizer.originals(call.node.outputs[output], axes, before, after)
@@ -158,8 +169,8 @@ def _kept(call: Call, term: Tokens, start: int, count: int) -> Part:
     def make() -> gs.Tensor:
         cut = call.branch.slice(tokenizer.split(term, AUX), start, start + count, axis + 1)
         shape = list(call.static_result())
-        sizes = [-1 if size is None else size for size in shape]
-        sizes[axis] = count * (tokenizer.count if each else 1)
+        sizes: list[Size] = [-1 if size is None else size for size in shape]
+        sizes[axis] = call.branch.product([count, tokenizer.count]) if each else count
         return call.branch.reshape(cut, sizes)
 
     return Part(make, each)
@@ -178,7 +189,8 @@ def _concat(call: Call) -> Answer | list[Tokens]:
     axis = call.attr("axis") % len(tokens[0].axes)
     if axis != place(tokens[0].axes):
         return _channels(call, terms, axis)
-    if len(tokens) != 1 or len(tokens[0].axes[axis]) != 1 or tokens[0].keys:
+    open_ends = any(call.static(i)[axis] is None for i, term in enumerate(terms) if term is not tokens[0])
+    if len(tokens) != 1 or len(tokens[0].axes[axis]) != 1 or tokens[0].keys or open_ends:
         return Misfit("it joins cells with cells")
     return [_surrounded(call, terms, tokens[0], axis)]
 
@@ -230,8 +242,8 @@ def _pieces(call: Call, terms: Sequence[Term | None], term: Tokens, axis: int) -
     def make() -> gs.Tensor:
         pieces = [piece for i, other in enumerate(terms) for piece in split(i, other)]
         joined = pieces[0] if len(pieces) == 1 else branch.concat(pieces, axis + 1)
-        sizes = [-1 if size is None else size for size in call.static_result()]
-        sizes[axis] = (sizes[axis] - tokenizer.count) * tokenizer.count
+        sizes: list[Size] = [-1 if size is None else size for size in call.static_result()]
+        sizes[axis] = branch.product([call.result()[axis] - tokenizer.seen, tokenizer.count])
         return branch.reshape(joined, sizes)
 
     return make

@@ -10,7 +10,7 @@ import numpy as np
 
 from onnx_reciprocam.tail.registry import REDUCING, TOKENS, carries
 from onnx_reciprocam.tail.terms import Misfit, Part, Stacked, Tokens
-from onnx_reciprocam.tail.token_mixing import counted_by, dtype_of
+from onnx_reciprocam.tail.token_mixing import copies, dtype_of
 from onnx_reciprocam.tail.token_parts import TOGETHER, Answer, each_part, free, terms_of
 from onnx_reciprocam.tail.tokens import AUX, KEY, OWN, REST, is_apart, place
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import onnx_graphsurgeon as gs
 
+    from onnx_reciprocam.graph import Size
     from onnx_reciprocam.tail.axes import Axes
     from onnx_reciprocam.tail.call import Call
 
@@ -48,14 +49,17 @@ def _over_all_keys(call: Call, term: Tokens, *, kept: bool) -> Answer:
     tokenizer, kind, axis = call.stacker.tokenizer, call.node.op, place(term.axes, KEY)
     if kind not in {"ReduceMax", "ReduceMin", "ReduceSum"}:
         return Misfit(f"no short form of {kind}")
-    copies = tokenizer.copies(term, axis, len(term.axes))
     axes = (*term.axes[:axis], *([()] if kept else []), *term.axes[axis + 1 :])
 
     def make(part: Part) -> Callable[[], gs.Tensor]:
         def reduced() -> gs.Tensor:
             value = tokenizer.tensor(part)
-            counted = call.branch.op("Mul", value, counted_by(call, copies)) if kind == "ReduceSum" else value
-            return call.branch.reduce(kind, counted, [axis], keepdims=kept)
+            times = copies(call, term, axis, len(term.axes))
+            if kind == "ReduceSum":
+                value = call.branch.op("Mul", value, times.numbers())
+            else:
+                value = times.without_none(value, kind)
+            return call.branch.reduce(kind, value, [axis], keepdims=kept)
 
         return reduced
 
@@ -79,17 +83,20 @@ def over_tokens(call: Call, term: Tokens, kind: str, *, kept: bool) -> list[Stac
     """All tokens to one, ``[..., N, ...]``: the masks lie where the tokens lay."""
     axis, tokenizer, branch = place(term.axes), call.stacker.tokenizer, call.branch
     if kind in {"ReduceMax", "ReduceMin"}:
-        value: gs.Tensor = branch.reduce(kind, tokenizer.together(term), [axis + 1], keepdims=False)
+        times = copies(call, term, axis + 1, len(term.axes) + 1)
+        value: gs.Tensor = branch.reduce(
+            kind, times.without_none(tokenizer.together(term), kind), [axis + 1], keepdims=False
+        )
     elif kind in {"ReduceMean", "ReduceSum"}:
-        rest = _times(call, term, tokenizer.count - term.live)
+        rest = _resting(call, term, branch.plus(tokenizer.count, -term.live))
         own = _live(call, term, axis)
         value = own if rest is None else branch.op("Add", own, rest)
         if AUX in term.parts:
             aux = branch.reduce("ReduceSum", tokenizer.split(term, AUX), [axis + 1], keepdims=False)
             value = branch.op("Add", value, aux)
         if kind == "ReduceMean":
-            total = math.prod(factor.size for factor in term.axes[axis])
-            value = branch.op("Div", value, branch.constant(total, dtype_of(call), hint="tokens"))
+            total = _number(call, branch.plus(tokenizer.count, term.before + term.after), "tokens")
+            value = branch.op("Div", value, total)
     else:
         return Misfit(f"no short form of {kind}")
     return call.stacked([branch.unsqueeze(value, [axis + 1]) if kept else value], axis)
@@ -103,9 +110,19 @@ def _live(call: Call, term: Tokens, axis: int) -> gs.Tensor:
     return call.branch.reduce("ReduceSum", tokenizer.split(term, OWN), [axis + 1], keepdims=False)
 
 
-def _times(call: Call, term: Tokens, count: int) -> gs.Tensor | None:
+def _resting(call: Call, term: Tokens, count: Size) -> gs.Tensor | None:
     """The resting token so many times; nothing where it is zero."""
     rest = term.parts[REST].value
-    if isinstance(rest, np.ndarray):
-        return call.branch.constant(rest.astype(np.float64) * count, rest.dtype, hint=REST) if rest.any() else None
-    return call.branch.op("Mul", rest, call.branch.constant(count, dtype_of(call), hint="resting"))
+    if isinstance(rest, np.ndarray) and not rest.any():
+        return None
+    if isinstance(rest, np.ndarray) and isinstance(count, int):
+        return call.branch.constant(rest.astype(np.float64) * count, rest.dtype, hint=REST)
+    one = call.stacker.tokenizer.tensor(term.parts[REST])
+    return call.branch.op("Mul", one, _number(call, count, "resting"))
+
+
+def _number(call: Call, count: Size, hint: str) -> gs.Tensor:
+    """A length in the result's type."""
+    if isinstance(count, int):
+        return call.branch.constant(count, dtype_of(call), hint=hint)
+    return call.branch.cast(count, dtype_of(call))

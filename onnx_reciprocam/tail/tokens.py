@@ -5,22 +5,21 @@ A part is *split* when its token axis has become two, the masks (N, or 1 where n
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from onnx_reciprocam.errors import UnsupportedModelError
 from onnx_reciprocam.tail.axes import BATCH
+from onnx_reciprocam.tail.copies import Copies
 from onnx_reciprocam.tail.terms import Part, Stacked, Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import onnx_graphsurgeon as gs
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from onnx_reciprocam.graph import Branch, Size
     from onnx_reciprocam.tail.axes import Axes
@@ -53,65 +52,57 @@ def is_apart(axes: Axes) -> bool:
     return all(len(axis) == 1 or not any(factor.label in labels for factor in axis) for axis in axes)
 
 
-def lengths(axes: Axes, tokens: int, keys: int = 0) -> list[int]:
-    """The shape of a part with so many tokens and keys; -1 for the axis of the images."""
-    counts = {TOKEN: tokens, KEY: keys}
-    sizes = [[BATCH if f.label == BATCH else counts.get(f.label, f.size) for f in axis] for axis in axes]
-    return [-1 if BATCH in axis else math.prod(size for size in axis if isinstance(size, int)) for axis in sizes]
-
-
 class Tokenizer:
     """What is done with parts.
 
     Args:
         branch: Receives the nodes.
         count: N.
+        seen: N as probed.
     """
 
-    def __init__(self, branch: Branch, count: Size) -> None:
-        self.branch, self._count = branch, count
-
-    @property
-    def count(self) -> int:
-        """N, which tokens need to be known when the file is rewritten."""
-        if not isinstance(self._count, int):
-            raise UnsupportedModelError(
-                "a row of tokens needs a grid that is known when the file is rewritten",
-                "Export with fixed height and width.",
-            )
-        return self._count
+    def __init__(self, branch: Branch, count: Size, seen: int) -> None:
+        self.branch, self.count, self.seen = branch, count, seen
 
     @property
     def is_static(self) -> bool:
-        """Whether N is known."""
-        return isinstance(self._count, int)
+        """Whether N is known when the file is rewritten."""
+        return isinstance(self.count, int)
+
+    def lengths(self, axes: Axes, tokens: Size, keys: Size = 0) -> list[Size]:
+        """The shape of a part with so many tokens and keys; -1 for the axis of the images."""
+        counts = {TOKEN: tokens, KEY: keys}
+        sizes = [[counts.get(factor.label, factor.size) for factor in axis] for axis in axes]
+        images = [any(factor.label == BATCH for factor in axis) for axis in axes]
+        return [-1 if alone else self.branch.product(axis) for alone, axis in zip(images, sizes, strict=True)]
 
     # parts of an original tensor ------------------------------------------------------------------------------------
 
     def originals(self, tensor: gs.Tensor, axes: Axes, before: int, after: int) -> dict[str, Part]:
         """The auxiliary and the live tokens as they are in ``tensor``: cut out of it only where somebody needs them alone."""
-        live = Part(lambda: self._cut(tensor, axes, before, before + self.count), each=True, origin=tensor)
         if not before + after:
-            return {OWN: live}
-        return {AUX: Part(lambda: self._around(tensor, axes, before, after), origin=tensor), OWN: live}
+            return {OWN: Part(lambda: tensor, each=True, origin=tensor)}
 
-    def _around(self, tensor: gs.Tensor, axes: Axes, before: int, after: int) -> gs.Tensor:
-        start = before + self.count
-        ends = [self._cut(tensor, axes, 0, before)] if before else []
-        ends += [self._cut(tensor, axes, start, start + after)] if after else []
-        return ends[0] if len(ends) == 1 else self.branch.concat(ends, place(axes))
+        def cut(start: Size, size: Size) -> gs.Tensor:
+            return self._cut(tensor, axes, start, size, self.branch.plus(self.count, before + after))
 
-    def _cut(self, tensor: gs.Tensor, axes: Axes, start: int, stop: int) -> gs.Tensor:
-        """Tokens ``start`` to ``stop``."""
+        def around() -> gs.Tensor:
+            ends = [cut(0, before)] if before else []
+            ends += [cut(self.branch.plus(self.count, before), after)] if after else []
+            return ends[0] if len(ends) == 1 else self.branch.concat(ends, place(axes))
+
+        live = Part(lambda: cut(before, self.count), each=True, origin=tensor)
+        return {AUX: Part(around, origin=tensor), OWN: live}
+
+    def _cut(self, tensor: gs.Tensor, axes: Axes, start: Size, size: Size, total: Size) -> gs.Tensor:
+        """So many of ``total`` tokens, from ``start``."""
         axis = place(axes)
-        total = next(factor.size for factor in axes[axis] if factor.label == TOKEN)
-        if (start, stop) == (0, total):
-            return tensor
+        stop = self.branch.plus(start, size) if isinstance(size, int) else self.branch.plus(size, _known(start))
         if len(axes[axis]) == 1:
             return self.branch.slice(tensor, start, stop, axis)
         loose = apart(axes)
-        cut = self.branch.slice(self.branch.reshape(tensor, lengths(loose, total)), start, stop, place(loose))
-        return self.branch.reshape(cut, lengths(axes, stop - start))
+        cut = self.branch.slice(self.branch.reshape(tensor, self.lengths(loose, total)), start, stop, place(loose))
+        return self.branch.reshape(cut, self.lengths(axes, size))
 
     # one part -------------------------------------------------------------------------------------------------------
 
@@ -120,23 +111,29 @@ class Tokenizer:
         value = part.value
         return self.branch.constant(value, value.dtype, hint=REST) if isinstance(value, np.ndarray) else value
 
-    def tokens(self, term: Tokens, kind: str, *, each: bool | None = None) -> int:
-        """How long the token axis of a part is."""
-        single = {AUX: term.before + term.after, OWN: term.live, REST: 1}[kind]
-        masks = term.parts[kind].each if each is None else each
-        return single * (self.count if masks else 1)
+    def single(self, term: Tokens, kind: str) -> int:
+        """How many tokens of a part a mask has."""
+        return {AUX: term.before + term.after, OWN: term.live, REST: 1}[kind]
+
+    def rows(self, term: Tokens, kind: str, *, each: bool) -> int:
+        """How long the token axis of a part is, as probed; ``each``: one set per mask."""
+        return self.single(term, kind) * (self.seen if each else 1)
+
+    def _tokens(self, term: Tokens, kind: str, *, each: bool) -> Size:
+        """The same in every run."""
+        return self.branch.product([self.single(term, kind), self.count] if each else [self.single(term, kind)])
 
     def split(self, term: Tokens, kind: str) -> gs.Tensor:
         """A part as ``[..., N or 1, tokens, ...]``; the token axis must be :func:`is_apart`."""
         part, axis = term.parts[kind], place(term.axes)
         if not part.each:
             return self.branch.unsqueeze(self.tensor(part), [axis])
-        sizes = self._lengths(term, self.tokens(term, kind, each=False))
+        sizes = self._lengths(term, self.single(term, kind))
         return self.branch.reshape(self.tensor(part), [*sizes[:axis], self.count, *sizes[axis:]])
 
     def merged(self, value: gs.Tensor, term: Tokens, kind: str) -> gs.Tensor:
         """Back from :meth:`split`, of a part with one per mask."""
-        return self.branch.reshape(value, self._lengths(term, self.tokens(term, kind, each=True)))
+        return self.branch.reshape(value, self._lengths(term, self._tokens(term, kind, each=True)))
 
     def spread(self, term: Tokens, kind: str) -> gs.Tensor:
         """A part with one per mask, whatever it was."""
@@ -144,7 +141,7 @@ class Tokenizer:
             return self.tensor(term.parts[kind])
         loose = self.relaid(term, apart(term.axes))
         value = self.per_mask(self.split(loose, kind), place(loose.axes), len(loose.axes) + 1)
-        return self.branch.reshape(value, self._lengths(term, self.tokens(term, kind, each=True)))
+        return self.merged(value, term, kind)
 
     def per_mask(self, value: gs.Tensor, axis: int, rank: int) -> gs.Tensor:
         """``[..., 1, ...]`` repeated N times along ``axis``."""
@@ -162,14 +159,15 @@ class Tokenizer:
         part = term.parts[kind]
 
         def make() -> gs.Tensor | NDArray[np.generic]:
-            sizes = self._lengths(term, self.tokens(term, kind))
-            value = part.value
-            return value.reshape(sizes) if isinstance(value, np.ndarray) else self.branch.reshape(value, sizes)
+            sizes, value = self._lengths(term, self._tokens(term, kind, each=part.each)), part.value
+            if isinstance(value, np.ndarray):
+                return value.reshape([_known(size) for size in sizes])
+            return self.branch.reshape(value, sizes)
 
         return Part(make, part.each, part.constant)
 
-    def _lengths(self, term: Tokens, tokens: int) -> list[int]:
-        return lengths(term.axes, tokens, term.kinds_of_keys)
+    def _lengths(self, term: Tokens, tokens: Size) -> list[Size]:
+        return self.lengths(term.axes, tokens, term.kinds_of_keys)
 
     # all parts together ---------------------------------------------------------------------------------------------
 
@@ -188,7 +186,7 @@ class Tokenizer:
         """Back from :meth:`together`."""
         start, parts = 0, {}
         for kind in term.parts:
-            stop = start + self.tokens(term, kind, each=False)
+            stop = start + self.single(term, kind)
             parts[kind] = Part(self._slicing(value, term, kind, range(start, stop)), each=True)
             start = stop
         return parts
@@ -197,10 +195,10 @@ class Tokenizer:
         axis = place(term.axes) + 1
         return lambda: self.merged(self.branch.slice(value, run.start, run.stop, axis), term, kind)
 
-    def copies(self, term: Tokens, axis: int, rank: int) -> NDArray[np.float64]:
+    def copies(self, term: Tokens, axis: int, rank: int, dtype: DTypeLike) -> Copies:
         """How many tokens (or keys) of the original each one of :meth:`together` stands for, along ``axis``."""
         alone = sum(term.keys or (term.before, term.after)) + term.live
-        return np.array([1] * alone + [self.count - term.live], np.float64).reshape(_at(rank, {axis: -1}))
+        return Copies(self.branch, alone, self.branch.plus(self.count, -term.live), _at(rank, {axis: -1}), dtype)
 
     # multiplied out -------------------------------------------------------------------------------------------------
 
@@ -214,8 +212,10 @@ class Tokenizer:
         if loose.axes == term.axes:
             return Stacked(value, axis, shape)
         front = self.branch.transpose(value, [axis, *(i for i in range(len(loose.axes) + 1) if i != axis)])
-        sizes = [-1 if size is None else size for size in shape]
-        return Stacked(self.branch.reshape(front, [self.count, *sizes]), 0, shape)
+        tokens, keys = (
+            self.branch.plus(self.count, sum(ends)) for ends in ((term.before, term.after), term.keys or ())
+        )
+        return Stacked(self.branch.reshape(front, [self.count, *self.lengths(term.axes, tokens, keys)]), 0, shape)
 
     def around(self, term: Tokens, patches: gs.Tensor, aux: gs.Tensor | None = None) -> gs.Tensor:
         """All patches per mask, with the auxiliary tokens before and after them: ``[..., N, T, ...]``."""
@@ -238,21 +238,35 @@ class Tokenizer:
 
     def _patches(self, term: Tokens, own: gs.Tensor, rest: gs.Tensor, axes: tuple[int, int]) -> gs.Tensor:
         """All patches, for ``axes`` of masks and of cells: under each mask the live ones at their cells, the resting one elsewhere."""
-        (masks, cells), rank, every = axes, len(term.axes) + 1, np.arange(self.count)
-        here = self.branch.constant(every.reshape(_at(rank, {cells: -1})), hint="cells")
+        (masks, cells), rank = axes, len(term.axes) + 1
+        here = self._cells(None, rank, cells)
         value, resting = rest, term.parts[REST].value
         dtype = resting.dtype if isinstance(resting, np.ndarray) else None
-        for i, places in enumerate([every] if term.cells is None else term.cells.T):
+        for i, places in enumerate([None] if term.cells is None else term.cells.T):
             live = own if term.live == 1 else self.branch.slice(own, i, i + 1, cells)
-            there = self.branch.constant(places.reshape(_at(rank, {masks: -1})), hint="cells")
+            there = self._cells(places, rank, masks)
             value = self.branch.where(self.branch.equal(there, here), live, value, dtype)
         return value
+
+    def _cells(self, places: NDArray[np.int64] | None, rank: int, axis: int) -> gs.Tensor:
+        """Numbers of cells along ``axis``: those given, or all in a row."""
+        if places is None and not isinstance(self.count, int):
+            return self.branch.reshape(self.branch.range(self.count), _at(rank, {axis: -1}))
+        numbers = np.arange(self.seen) if places is None else places
+        return self.branch.constant(numbers.reshape(_at(rank, {axis: -1})), hint="cells")
 
     def _joined(self, aux: gs.Tensor, patches: gs.Tensor, axis: int, ends: tuple[int, int]) -> gs.Tensor:
         before, after = ends
         first = [self.branch.slice(aux, 0, before, axis)] if before else []
         last = [self.branch.slice(aux, before, before + after, axis)] if after else []
         return self.branch.concat([*first, patches, *last], axis)
+
+
+def _known(size: Size) -> int:
+    """A length that no run changes."""
+    if not isinstance(size, int):
+        raise TypeError("the same in every run")
+    return size
 
 
 def _at(rank: int, sizes: dict[int, int]) -> list[int]:

@@ -105,7 +105,7 @@ class Walk:
         masks: range | None = None,
     ) -> None:
         self.model, self.shapes, self.branch, self.target, self.copies = model, shapes, branch, target, copies
-        self.stacker = Stacker(branch, *grid, masks)
+        self.stacker = Stacker(branch, *grid, copies, masks)
         self.notes: list[Note] = []
         self.reordered: dict[str, int] = {}
         self.spent: dict[str, int] = {}

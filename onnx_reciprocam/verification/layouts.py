@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ class Layout:
         text: As einops writes it: ``b c h w``, ``b h w c``, ``b 1+hw c``, ``b hw+2 c``, in any order.
         order: Axes in the order ``b c h w``, or ``b c`` and the tokens.
         aux: Tokens before and after the patches, which every mask keeps.
-        grid: Cells down and across where the metadata has them.
+        grid: Cells down and across where the metadata has them; None where the image's size decides.
     """
 
     text: str
@@ -39,7 +40,7 @@ class Layout:
         """Read the layout.
 
         Raises:
-            UnsupportedModelError: It is none that has a naive explanation here, or tokens have no known grid.
+            UnsupportedModelError: It is none that has a naive explanation here.
         """
         axes = text.split()
         if sorted(axes) == ["b", "c", "h", "w"]:
@@ -48,13 +49,28 @@ class Layout:
         if sorted({*axes} - {match[0] for match in tokens}) != ["b", "c"] or len(axes) != 3 or len(tokens) != 1:
             remedy = "verify knows b c h w, b h w c and tokens such as b 1+hw c, in any order."
             raise UnsupportedModelError(f"the metadata has the layout {text!r}", remedy)
-        if None in grid:
-            raise UnsupportedModelError(f"the layout {text!r} has no known grid", "Rewrite the original model again.")
         aux = int(tokens[0][1] or 0), int(tokens[0][2] or 0)
         return cls(text, tuple(axes.index(axis) for axis in ("b", "c", tokens[0][0])), aux, grid)
 
+    def settled(self, features: NDArray[Any], picture: tuple[int, int]) -> Layout:
+        """With a grid for these tokens: of all that have as many cells, the one shaped most like the picture.
+
+        Args:
+            features: The target.
+            picture: Height and width in pixels.
+        """
+        if len(self.order) != 3 or features.ndim != 3 or None not in self.grid:
+            return self
+        count = features.shape[self.order[2]] - sum(self.aux)
+        sides = [(height, count // height) for height in range(1, count + 1) if count % height == 0]
+        fitting = [grid for grid in sides if all(a in {None, b} for a, b in zip(self.grid, grid, strict=True))]
+        wanted = math.log(picture[0] / picture[1])
+        return replace(
+            self, grid=min(fitting, key=lambda grid: abs(math.log(grid[0] / grid[1]) - wanted), default=(0, 0))
+        )
+
     def cells(self, features: NDArray[Any]) -> NDArray[Any]:
-        """``[B, C, H, W]``, without the aux tokens.
+        """``[B, C, H, W]``, without the aux tokens; the grid of tokens must be :meth:`settled`.
 
         Raises:
             ShapeMismatchError: The features do not have this layout or grid.

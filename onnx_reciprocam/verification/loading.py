@@ -75,6 +75,13 @@ class Model:
         return unfused(self.proto)
 
     @property
+    def is_half(self) -> bool:
+        """Whether it computes in float16 anywhere."""
+        kind = onnx.TensorProto.FLOAT16
+        casts = (a.i == kind for node in self.proto.graph.node if node.op_type == "Cast" for a in node.attribute)
+        return any(casts) or any(tensor.data_type == kind for tensor in tensors(self.proto))
+
+    @property
     def metadata(self) -> dict[str, str]:
         """Its ``metadata_props``."""
         return {entry.key: entry.value for entry in self.proto.metadata_props}

@@ -11,6 +11,7 @@ from onnx_reciprocam.errors import NodeNotFoundError, OutputError
 from onnx_reciprocam.verification import cut
 from onnx_reciprocam.verification.layouts import Layout, masked_copy
 from onnx_reciprocam.verification.loading import Model
+from onnx_reciprocam.verification.samples import picture_size
 from onnx_reciprocam.verification.zero_point import zero_point
 
 if TYPE_CHECKING:
@@ -60,17 +61,17 @@ class Cut:
             raise NodeNotFoundError(tensor, known)
         self.tensor = tensor
         part, self._output = cut.head(original.proto, tensor)
-        self._head = runtime.open(_part_of(original, part, "head"))
-        self.kind = self._head.outputs[self._output].kind
+        self.head = runtime.open(_part_of(original, part, "head"))
+        self.kind = self.head.outputs[self._output].kind
         if self.kind == "tensor(bfloat16)":
             part, self._output = cut.head(original.proto, tensor, self.kind)
-            self._head = runtime.open(_part_of(original, part, "head"))
+            self.head = runtime.open(_part_of(original, part, "head"))
 
         self.zero = zero_point(original.proto.graph, tensor) if self.kind in cut.WHOLE_TYPES else 0
 
     def features(self, feeds: Feeds) -> NDArray[Any]:
         """Its values on these inputs, in its own layout."""
-        features: NDArray[Any] = self._head.run(feeds)[self._output]
+        features: NDArray[Any] = self.head.run(feeds)[self._output]
         return features
 
 
@@ -100,10 +101,16 @@ class Naive:
         """The target on these inputs, in its own layout."""
         return self._cuts[0].features(feeds)
 
-    def grid(self, features: NDArray[Any]) -> tuple[int, int]:
+    def grid(self, feeds: Feeds, features: NDArray[Any]) -> tuple[int, int]:
         """Cells down and across."""
-        height, width = self._layout.cells(features).shape[2:]
+        height, width = self._settled(feeds, features).cells(features).shape[2:]
         return height, width
+
+    def _settled(self, feeds: Feeds, features: NDArray[Any]) -> Layout:
+        """The target's layout, with the grid that it has on these inputs."""
+        if None not in self._layout.grid:
+            return self._layout
+        return self._layout.settled(features, picture_size(self._cuts[0].head, self._contract, feeds))
 
     def maps(
         self, feeds: Feeds, features: NDArray[Any], classes: NDArray[np.int64], cells: NDArray[np.int64]
@@ -116,24 +123,26 @@ class Naive:
             classes: ``[B, K]``, the classes to keep.
             cells: The cells to run.
         """
+        layout = self._settled(feeds, features)
         unmasked = [features, *(each.features(feeds) for each in self._cuts[1:])]
         scores = np.empty((*classes.shape, len(cells)))
         peak = np.zeros(len(classes))
         for position, cell in enumerate(cells):
             masked = [
-                self._masked(whole, int(cell), part.zero) for whole, part in zip(unmasked, self._cuts, strict=True)
+                self._masked(layout, whole, int(cell), part.zero)
+                for whole, part in zip(unmasked, self._cuts, strict=True)
             ]
             raw = self._tail.run({**feeds, **dict(zip(self._fed, masked, strict=True))})[self._score]
             every = self._finished(by_class(raw, len(classes), self._score))
             scores[..., position] = np.take_along_axis(every, classes, axis=1)
             peak = np.maximum(peak, np.abs(every).max(axis=1))
         return NaiveMaps(
-            scores, cells, self.grid(features), peak, max(_EPSILON.get(each.kind, 0.0) for each in self._cuts)
+            scores, cells, self.grid(feeds, features), peak, max(_EPSILON.get(each.kind, 0.0) for each in self._cuts)
         )
 
-    def _masked(self, whole: NDArray[Any], cell: int, zero: int) -> NDArray[Any]:
+    def _masked(self, layout: Layout, whole: NDArray[Any], cell: int, zero: int) -> NDArray[Any]:
         """A tensor of the target's layout under the mask of one cell."""
-        return self._layout.features(masked_copy(self._layout.cells(whole), self._contract.mask, cell, zero), whole)
+        return layout.features(masked_copy(layout.cells(whole), self._contract.mask, cell, zero), whole)
 
     def _finished(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._add_softmax:

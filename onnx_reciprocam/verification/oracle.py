@@ -12,6 +12,7 @@ from onnx_reciprocam.verification.loading import Model, ModelSource
 from onnx_reciprocam.verification.map_range import NAIVE
 from onnx_reciprocam.verification.naive import Naive
 from onnx_reciprocam.verification.outcome import Check, Verification
+from onnx_reciprocam.verification.predictions import HALF_ROUNDING, ROUNDING
 from onnx_reciprocam.verification.preserved import check_preserved
 from onnx_reciprocam.verification.running import Feeds, Runtime, quiet_options
 from onnx_reciprocam.verification.samples import Images, Samples, given, noise
@@ -79,7 +80,8 @@ def verify(
         return Verification((*checks, Check("loads", False, str(error))))
     naive = _naive(old, contract, runtime, checks) if contract.method == NAIVE else None
     rng = np.random.default_rng(seed)
-    trial = Trial(contract, plain, pair, naive, cells=cells, rng=rng, rounding=optimised)
+    rounding = HALF_ROUNDING if old.is_half else ROUNDING
+    trial = Trial(contract, plain, pair, naive, cells=cells, rng=rng, rounding=rounding, optimised=optimised)
     for label, feeds in zip(_labels(samples.batches, image, images), samples.batches, strict=True):
         trial.on(label, feeds)
     return trial.verdict(checks)

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from onnx_reciprocam.errors import InputError, ModelFileError, ProbeError
+from onnx_reciprocam.errors import InputError, ModelFileError, ProbeError, ShapeMismatchError
 
 if TYPE_CHECKING:
+    from onnx_reciprocam.contract import Contract
     from onnx_reciprocam.verification.running import Feeds, Runner, Slot
 
 SIZES = ((224, 224), (256, 256), (299, 299), (384, 384), (32, 32), (48, 192), (48, 320))
 """Tried in turn where a model declares no height and width: classifiers, then text line readers."""
+
+OBLONG = (256, 192)
+"""Tried first for every batch but the first, so that height and width that are open are not always equal."""
 
 CHANNELS = (1, 3, 4)
 
@@ -40,7 +44,8 @@ def noise(runner: Runner, image: str, batches: Sequence[int], seed: int) -> Samp
     made: list[Feeds] = []
     skipped: dict[int, str] = {}
     for batch in batches if static in {(), (None,)} else [side for side in static if side]:
-        feeds = _first_that_runs(runner, batch, np.random.default_rng(seed))
+        sizes = (OBLONG, *SIZES) if made else SIZES
+        feeds = _first_that_runs(runner, batch, sizes, np.random.default_rng(seed))
         if isinstance(feeds, ModelFileError):
             skipped[batch] = feeds.reason
         else:
@@ -94,11 +99,27 @@ def spatial_axes(slot: Slot, layout: str | None) -> tuple[int, int]:
     return (1, 2) if channels_last else (2, 3)
 
 
-def _first_that_runs(runner: Runner, batch: int, rng: np.random.Generator) -> Feeds | ModelFileError:
-    """Noise at the first of :data:`SIZES` that the model runs at, or the first error."""
+def picture_size(runner: Runner, contract: Contract, feeds: Feeds) -> tuple[int, int]:
+    """Height and width of the image batch in ``feeds``.
+
+    Raises:
+        ShapeMismatchError: It is none.
+    """
+    image = contract.inputs["image"]
+    if feeds[image].ndim != 4:
+        raise ShapeMismatchError("the image input", feeds[image].shape, ["B", "C", "H", "W"])
+    layout = contract.preprocessing.layout if contract.preprocessing else None
+    down, across = spatial_axes(runner.inputs[image], layout)
+    return feeds[image].shape[down], feeds[image].shape[across]
+
+
+def _first_that_runs(
+    runner: Runner, batch: int, sizes: Sequence[tuple[int, int]], rng: np.random.Generator
+) -> Feeds | ModelFileError:
+    """Noise at the first of ``sizes`` that the model runs at, or the first error."""
     shapes_known = all(None not in slot.shape[1:] for slot in runner.inputs.values())
     failures: list[ModelFileError] = []
-    for size in SIZES[:1] if shapes_known else SIZES:
+    for size in sizes[:1] if shapes_known else sizes:
         feeds = _noise_of(runner, batch, size, rng)
         if (failure := _failure(runner, feeds)) is None:
             return feeds

@@ -15,7 +15,7 @@ from onnx_reciprocam.verification.maps import Comparison, can_sample, compare_ma
 from onnx_reciprocam.verification.naive import Naive, by_class
 from onnx_reciprocam.verification.outcome import Check, Verification
 from onnx_reciprocam.verification.predictions import check_predictions
-from onnx_reciprocam.verification.samples import spatial_axes
+from onnx_reciprocam.verification.samples import picture_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ class Trial:
         naive: The original cut at the target; None where that failed.
         cells: How many cells to compare, None for all.
         rng: Chooses cells and class ids.
-        rounding: Whether predictions may differ by it even where nothing is optimised.
+        rounding: By how much predictions may differ where nodes are fused, as a share of the largest.
+        optimised: Whether that holds even where the runtime optimises nothing, because another tool did.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Trial:
         *,
         cells: int | None,
         rng: np.random.Generator,
-        rounding: bool = False,
+        rounding: float,
+        optimised: bool = False,
     ) -> None:
         self._contract, self._plain, self._explained = contract, plain, explained
-        self._naive, self._cells, self._rng, self._rounding = naive, cells, rng, rounding
+        self._naive, self._cells, self._rng = naive, cells, rng
+        self._rounding, self._literal = rounding, rounding if optimised else 0.0
         self._choice = ClassChoice.parse(contract.classes)
         self.checks: list[Check] = []
         self.comparisons: list[Comparison] = []
@@ -96,9 +99,9 @@ class Trial:
         unoptimised = self._explained.literal.run({**feeds, **asked})
         names = list(self._plain.fast.outputs)
         self.checks += [
-            check_predictions(f"predictions, {label}", got, fast, names, rounding=True),
+            check_predictions(f"predictions, {label}", got, fast, names, rounding=self._rounding),
             check_predictions(
-                f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=self._rounding
+                f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=self._literal
             ),
         ]
         self._check_toggle(label, {**feeds, **asked}, got, names)
@@ -133,7 +136,7 @@ class Trial:
             detail = f"switched off, {full[0]!r} still has shape {off[full[0]].shape}"
             self.checks.append(Check(f"toggle, {label}", False, detail))
         else:
-            self.checks.append(check_predictions(f"toggle, {label}", off, got, names, rounding=self._rounding))
+            self.checks.append(check_predictions(f"toggle, {label}", off, got, names, rounding=self._literal))
 
     def _chosen(
         self, label: str, got: Mapping[str, Any], asked: Feeds, scores: NDArray[np.float64]
@@ -155,8 +158,9 @@ class Trial:
                 self.checks.append(check_range(f"maps, {label}", saliency, self._contract, classes.shape))
             return
         features = self._naive.features(feeds)
-        grid = self._naive.grid(features)
-        size = self._input_size(feeds) if self._contract.upsample == "input" else grid
+        grid = self._naive.grid(feeds, features)
+        upsampled = self._contract.upsample == "input"
+        size = picture_size(self._plain.fast, self._contract, feeds) if upsampled else grid
         wanted = (*classes.shape, *size)
         if saliency is None or saliency.dtype != np.float32 or saliency.shape != wanted:
             self.checks.append(Check(f"maps, {label}", False, f"saliency is {seen(saliency)}, wanted float32 {wanted}"))
@@ -171,11 +175,3 @@ class Trial:
         if self._cells is None or self._cells >= total or not can_sample(self._contract):
             return np.arange(total)
         return np.sort(self._rng.choice(total, self._cells, replace=False))
-
-    def _input_size(self, feeds: Feeds) -> tuple[int, int]:
-        image = self._contract.inputs["image"]
-        if feeds[image].ndim != 4:
-            raise ShapeMismatchError("the image input", feeds[image].shape, ["B", "C", "H", "W"])
-        layout = self._contract.preprocessing.layout if self._contract.preprocessing else None
-        down, across = spatial_axes(self._plain.fast.inputs[image], layout)
-        return feeds[image].shape[down], feeds[image].shape[across]

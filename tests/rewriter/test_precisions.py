@@ -254,3 +254,12 @@ def test_real_architectures(form: str, name: str, tmp_path: Path) -> None:
     found = rc.verify(rc.rewrite(plain, normalize="none"), plain, batches=(1, 2), cells=6)
     assert found.passed, found
     assert (found.worst, found.flat) == (0, 0)
+
+
+@pytest.mark.filterwarnings("ignore:the float32 number:UserWarning")
+@pytest.mark.parametrize("options", [{"keep": False, "toggle": False}, {"keep": True, "toggle": True}], ids=str)
+def test_float16_predicts_as_before_where_the_runtime_computes_in_float32(options: dict[str, bool]) -> None:
+    """MobileNetV2 ends in a Clip, which the CPU provider knows in float16, between operators that it does not know in it."""
+    plain = convert_float_to_float16(load("mobilenet_v2", "dynamon"), keep_io_types=options["keep"])
+    found = rc.verify(rc.rewrite(plain, toggle=options["toggle"]), plain, batches=(1,), cells=3)
+    assert found.passed, found

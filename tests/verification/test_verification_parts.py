@@ -78,6 +78,18 @@ def test_aux_tokens_stay_under_every_mask() -> None:
     np.testing.assert_array_equal(masked, kept)
 
 
+@given(height=sides, width=sides, down=st.integers(0, 15), across=st.integers(0, 15), known=st.sampled_from([0, 1, 2]))
+def test_the_grid_of_tokens_is_shaped_as_the_picture(
+    height: int, width: int, down: int, across: int, known: int
+) -> None:
+    """Whatever of the picture the last patch leaves out."""
+    grid = ((None, None), (height, None), (None, width))[known]
+    tokens = np.zeros((1, 1 + height * width, 3))
+    picture = (height * 16 + down * (height > 2), width * 16 + across * (width > 2))
+    settled = Layout.parse("b 1+hw c", grid).settled(tokens, picture)
+    assert settled.cells(tokens).shape == (1, 3, height, width)
+
+
 @pytest.mark.parametrize(
     ("text", "shape"), [("b c h w", (2, 5, 3, 5)), ("b c h w", (2, 5, 12)), ("b 1+hw c", (2, 12, 5))]
 )

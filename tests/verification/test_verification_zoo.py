@@ -62,7 +62,7 @@ def test_the_naive_explanation_of_a_pooled_network_is_cam(network: str, exporter
     contract = contract_of(pool.input[0], image, score)
     naive = Naive(Model.load(model, network), contract, Runtime(["CPUExecutionProvider"], quiet_options))
     features = naive.features(feeds)
-    height, width = naive.grid(features)
+    height, width = naive.grid(feeds, features)
     classes = np.tile(np.arange(1000), (batch, 1))
     found = naive.maps(feeds, features, classes, np.arange(height * width))
     spread = np.ptp(found.scores, axis=-1).mean()

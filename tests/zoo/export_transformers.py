@@ -19,13 +19,16 @@ for _name in ("nms", "qnms"):  # torchvision's CUDA build imports beside a CPU t
     _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 from timm.layers import set_fused_attn  # noqa: E402 - only after the operators exist
-from timm.models import beit, cait, deit, mlp_mixer, vision_transformer  # noqa: E402 - likewise
+from timm.models import beit, cait, deit, hiera, mlp_mixer, vision_transformer  # noqa: E402 - likewise
 from torchvision.models import SwinTransformer, VisionTransformer  # noqa: E402 - likewise
 
 FOLDER = Path(__file__).with_name("transformers")
-SQUARE, WIDE = (48, 48), (32, 48)
+WIDE = (32, 48)
+SIZES = {"vit": (48, 48), "swin": (48, 48), "hiera": (64, 96)}
+"""Height and width of images, where they are not :data:`WIDE`."""
 PATCHES: dict[str, Any] = {"img_size": WIDE, "patch_size": 8, "embed_dim": 16, "num_classes": 7}
 SMALL: dict[str, Any] = {**PATCHES, "depth": 2, "num_heads": 2, "mlp_ratio": 1.5}
+OPEN: dict[str, Any] = {**SMALL, "patch_size": 16, "dynamic_img_size": True}
 POOLED: dict[str, Any] = {**SMALL, "class_token": False}
 MODELS = {
     "vit": lambda: VisionTransformer(
@@ -42,14 +45,30 @@ MODELS = {
     "cait": lambda: cait.Cait(**SMALL, init_values=0.5),
     "beit": lambda: beit.Beit(**SMALL, use_rel_pos_bias=True, init_values=0.5),
     "mixer": lambda: mlp_mixer.MlpMixer(**PATCHES, num_blocks=2),
+    "hiera": lambda: hiera.Hiera(
+        img_size=(64, 96),
+        embed_dim=4,
+        mlp_ratio=1.5,
+        num_classes=7,
+        stages=(1, 1, 2),
+        q_pool=2,
+        mask_unit_size=(4, 4),
+        mask_unit_attn=(True, True, False),
+    ),
+    "open_vit": lambda: vision_transformer.VisionTransformer(**OPEN),
+    "open_registers": lambda: vision_transformer.VisionTransformer(**OPEN, reg_tokens=4),
+    "open_mean": lambda: vision_transformer.VisionTransformer(**OPEN, class_token=False, global_pool="avg"),
 }
 EXPORTERS: dict[str, dict[str, Any]] = {
     "ts1": {"dynamo": False, "opset_version": 17},
     "ts13": {"dynamo": False, "opset_version": 13},
     "dynamon": {"dynamo": True, "verbose": False, "dynamic_shapes": ({0: torch.export.Dim("batch")},)},
+    "open": {"dynamo": True, "verbose": False, "dynamic_shapes": (dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO),)},
 }
 OLD = {"timm_vit"}
 """What is exported at opset 13 as well, where norms have no operator of their own."""
+UNFUSED = {"hiera"}
+"""Networks whose attention PyTorch's exporter does not write as one operator."""
 NOT_EXPORTED = {("beit", "dynamon")}
 """What PyTorch's exporter gives up on."""
 
@@ -57,12 +76,12 @@ NOT_EXPORTED = {("beit", "dynamon")}
 def export(name: str, exporter: str) -> None:
     """Write one model; its weights are shaken, so that no layer starts as zero or one."""
     options = EXPORTERS[exporter]
-    set_fused_attn(enable=exporter != "ts13")  # attention as one operator cannot be exported so early
+    set_fused_attn(enable=exporter != "ts13" and name not in UNFUSED)  # at opset 13 it cannot be exported
     torch.manual_seed(0)
     model = MODELS[name]().eval()
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.05)
-    images = torch.randn(2 if options["dynamo"] else 1, 3, *(SQUARE if name in {"vit", "swin"} else WIDE))
+    images = torch.randn(2 if options["dynamo"] else 1, 3, *SIZES.get(name, WIDE))
     buffer = io.BytesIO()
     names = {"input_names": ["input"], "output_names": ["logits"]}
     if options["dynamo"]:
@@ -80,5 +99,6 @@ if __name__ == "__main__":
     for model_name in sys.argv[1:] or MODELS:
         for exporter_name in EXPORTERS:
             old = exporter_name == "ts13" and model_name not in OLD
-            if not old and (model_name, exporter_name) not in NOT_EXPORTED:
+            fits = (exporter_name == "open") == model_name.startswith("open_")
+            if fits and not old and (model_name, exporter_name) not in NOT_EXPORTED:
                 export(model_name, exporter_name)
