@@ -71,11 +71,12 @@ class Shapes:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """A declared input: its lengths (None where open), type and the axes that look like height and width."""
+    """A declared input: its lengths (None where open) and their names, its type, the axes that look like height and width."""
 
     name: str
     shape: tuple[int | None, ...]
     elem_type: int
+    symbols: tuple[str, ...] = ()
 
     @property
     def spatial(self) -> tuple[int, ...]:
@@ -85,10 +86,15 @@ class InputSpec:
         channels_last = self.shape[1] not in {1, 3, 4} and self.shape[3] in {1, 3, 4}
         return (1, 2) if channels_last else (2, 3)
 
-    def filled(self, batch: int, height: int, width: int) -> Shape:
-        """A concrete shape: what is declared, the batch first, an image of this size, 3 channels."""
+    def runs_over_images(self, axis: int, batch: str) -> bool:
+        """Whether an open axis does: the first, and any that is named as the batch is (a recurrent state's second)."""
+        return axis == 0 or bool(batch and self.symbols and self.symbols[axis] == batch)
+
+    def filled(self, batch: int, height: int, width: int, symbol: str = "") -> Shape:
+        """A concrete shape: what is declared, so many images, of this size, 3 channels; ``symbol`` names the batch."""
         sizes = dict(zip(self.spatial, (height, width), strict=False))
-        open_sizes = [batch if axis == 0 else sizes.get(axis, 3) for axis in range(len(self.shape))]
+        axes = range(len(self.shape))
+        open_sizes = [batch if self.runs_over_images(axis, symbol) else sizes.get(axis, 3) for axis in axes]
         return tuple(wanted if size is None else size for size, wanted in zip(self.shape, open_sizes, strict=True))
 
 
@@ -106,8 +112,15 @@ def input_specs(model: Model) -> list[InputSpec]:
             )
         dims = entry.type.tensor_type.shape.dim
         shape = tuple(dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in dims)
-        specs.append(InputSpec(entry.name, shape, entry.type.tensor_type.elem_type))
+        symbols = tuple(dim.dim_param for dim in dims)
+        specs.append(InputSpec(entry.name, shape, entry.type.tensor_type.elem_type, symbols))
     return specs
+
+
+def _batch_symbol(specs: list[InputSpec]) -> str:
+    """How the pictures' batch is named, or nothing."""
+    first = next((spec for spec in specs if spec.spatial), None)
+    return first.symbols[0] if first is not None else ""
 
 
 def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
@@ -238,7 +251,7 @@ def _attempts(specs: list[InputSpec], size: tuple[int, int] | None) -> Iterator[
     seen = []
     for height, width in [size] if size else FALLBACK_SIZES:
         for batch in (BATCH, 1):
-            shapes = {spec.name: spec.filled(batch, height, width) for spec in specs}
+            shapes = {spec.name: spec.filled(batch, height, width, _batch_symbol(specs)) for spec in specs}
             if shapes not in seen:
                 seen.append(shapes)
                 yield shapes
@@ -249,10 +262,15 @@ def _variations(specs: list[InputSpec], first: dict[str, Shape]) -> Iterator[dic
     batch = next((first[spec.name][0] for spec in specs if spec.shape and spec.shape[0] is None), None)
     image = next((spec for spec in specs if any(spec.shape[axis] is None for axis in spec.spatial)), None)
     if batch is not None:
-        yield {spec.name: _grown(spec, first[spec.name], {0: 1}) for spec in specs}
+        yield {spec.name: _grown(spec, first[spec.name], _one_more(spec, _batch_symbol(specs))) for spec in specs}
     if image is not None:
         steps = dict(zip(image.spatial, (64, 96), strict=True))
         yield {spec.name: _grown(spec, first[spec.name], steps if spec.spatial else {}) for spec in specs}
+
+
+def _one_more(spec: InputSpec, symbol: str) -> dict[int, int]:
+    """One image more along every axis that runs over images."""
+    return {axis: 1 for axis in range(len(spec.shape)) if spec.runs_over_images(axis, symbol)}
 
 
 def _grown(spec: InputSpec, shape: Shape, steps: Mapping[int, int]) -> Shape:

@@ -108,7 +108,7 @@ class Network:
     def __init__(self, model: Model, shapes: Shapes, output: str | None) -> None:
         self.model, self.shapes = model, shapes
         specs = input_specs(model)
-        self.images: list[InputSpec] = [spec for spec in specs if len(spec.shape) > 2] or specs
+        self.images: list[InputSpec] = _pictures(specs)
         self.scores: Scores = find_scores(model, shapes, output, self.images)
 
     @property
@@ -252,6 +252,11 @@ class Network:
         """The element type of a tensor; float32 where inference does not know."""
         number = self.shapes.types.get(tensor.name, onnx.TensorProto.FLOAT)
         return onnx.helper.tensor_dtype_to_np_dtype(number)
+
+
+def _pictures(specs: list[InputSpec]) -> list[InputSpec]:
+    """The inputs that can hold images: those with height and width, or else with any grid, or else all."""
+    return next((fit for least in (4, 3, 0) if (fit := [spec for spec in specs if len(spec.shape) >= least])), specs)
 
 
 def _before_blocks(model: Model) -> set[str]:

@@ -45,10 +45,11 @@ NUMPY_TYPES: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class Slot:
-    """An input or output: numpy's dtype (None where numpy has none) and the declared shape, None where a side is free."""
+    """An input or output: numpy's dtype (None where numpy has none), the declared shape, None where a side is free, and its name."""
 
     kind: str
     shape: tuple[int | None, ...]
+    symbols: tuple[str | None, ...] = ()
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
@@ -117,5 +118,6 @@ def quiet_options() -> ort.SessionOptions:
 
 
 def _slot(arg: ort.NodeArg) -> Slot:
-    sides = (side if isinstance(side, int) and side > 0 else None for side in arg.shape or ())
-    return Slot(arg.type, tuple(sides))
+    declared = tuple(arg.shape or ())
+    sides = (side if isinstance(side, int) and side > 0 else None for side in declared)
+    return Slot(arg.type, tuple(sides), tuple(side if isinstance(side, str) else None for side in declared))

@@ -140,11 +140,14 @@ def _noise_of(
     runner: Runner, batch: int, size: tuple[int, int], rng: np.random.Generator, besides: Container[str] = ()
 ) -> dict[str, NDArray[Any]]:
     wanted = {name: slot for name, slot in runner.inputs.items() if name not in besides}
-    return {name: _fill(name, slot, _shape(slot, batch, size), rng) for name, slot in wanted.items()}
+    symbols = (slot.symbols[0] for slot in runner.inputs.values() if len(slot.shape) == 4)
+    symbol = next(symbols, None)
+    return {name: _fill(name, slot, _shape(slot, batch, size, symbol), rng) for name, slot in wanted.items()}
 
 
-def _shape(slot: Slot, batch: int, size: tuple[int, int]) -> tuple[int, ...]:
-    wanted = [batch, *[1] * (len(slot.shape) - 1)]
+def _shape(slot: Slot, batch: int, size: tuple[int, int], symbol: str | None) -> tuple[int, ...]:
+    """So many images along the first axis, and along those that are named as the pictures' first."""
+    wanted = [batch, *(batch if symbol and side == symbol else 1 for side in slot.symbols[1:])]
     if len(slot.shape) == 4:
         down, across = spatial_axes(slot, None)
         wanted[1:] = [3, 3, 3]

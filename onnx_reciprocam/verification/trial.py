@@ -100,9 +100,7 @@ class Trial:
         names = list(self._plain.fast.outputs)
         self.checks += [
             check_predictions(f"predictions, {label}", got, fast, names, rounding=self._rounding),
-            check_predictions(
-                f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=self._literal
-            ),
+            check_predictions(f"predictions unoptimised, {label}", unoptimised, literal, names, rounding=self._literal),
         ]
         self._check_toggle(label, {**feeds, **asked}, got, names)
         if (chosen := self._chosen(label, got, asked, by_class(got[score], batch, score))) is not None:

@@ -63,7 +63,7 @@ def test_a_random_network_in_chunks_equals_its_masked_copies(mask: str, data: st
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", MASKS)
 @given(data=st.data())
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_many_random_networks_in_chunks_equal_their_masked_copies(mask: str, data: st.DataObject) -> None:
     check(mask, data)
 

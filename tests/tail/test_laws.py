@@ -55,7 +55,7 @@ def test_a_random_network_equals_its_masked_copies(mask: str, data: st.DataObjec
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", MASKS)
 @given(data=st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_many_random_networks_equal_their_masked_copies(mask: str, data: st.DataObject) -> None:
     tail = drawn(data)
     logits = grow(tail, data)
