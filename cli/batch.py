@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import onnxruntime
 import typer
 
-from onnx_reciprocam.contract import Preprocessing
-from onnx_reciprocam.errors import NotRewrittenError
-from onnx_reciprocam.runtime import ExplainedSession
 from onnx_reciprocam.timings import lasting
 
 from . import options as shared
@@ -116,22 +114,22 @@ def batch(
     """Explain every picture of a data set: rows with classes, scores and maps, part by part in DIR/rows.
 
     A picture that cannot be explained is a row with its error. The same call goes on where a run was cut short, and never \
-does a part twice; `report DIR` makes a page of it. A plain model is rewritten on the fly, or run many times by a \
-black-box method: --output and the options under Maps and Black-box methods are for that.
+does a part twice; once nothing is left to do there is DIR/finished.json. `report DIR` makes a page of it. A plain model is \
+rewritten on the fly, or run many times by a black-box method: --output and the options under Maps and Black-box methods are \
+for that.
     """
     from onnx_reciprocam.dataset import batch as run
+    from onnx_reciprocam.dataset.places import local_folder
 
     onnxruntime.set_default_logger_severity(3)
-    check_folder(folder)
+    check_folder(local_folder(folder))
     how = shared.given(
         output=output, target=target, method=method, mask=mask, vit_mask=vit_mask, score=score, classes=classes,
         max_memory=max_memory, samples=samples, seed=seed,
     )  # fmt: skip
-    preprocessing = read_preprocessing(
-        _settled(model), size=size, crop=crop, mean=mean, std=std, scale=scale, color=color, layout=layout
+    preprocessing = partial(
+        read_preprocessing, size=size, crop=crop, mean=mean, std=std, scale=scale, color=color, layout=layout
     )
-    if preprocessing is None:
-        say_aside("No preprocessing in the file or the options: ImageNet's is used.")
     with watched(quiet=quiet) as progress:
         tally = run(
             model,
@@ -154,21 +152,18 @@ black-box method: --output and the options under Maps and Black-box methods are 
     _tell(tally)
 
 
-def _settled(model: Path) -> Preprocessing | None:
-    """What the file says of preprocessing; None for a plain one."""
-    try:
-        return ExplainedSession(model).contract.preprocessing
-    except NotRewrittenError:
-        return None
-
-
 def _tell(tally: Tally) -> None:
     """How it went, what was not explained, and where to read on."""
     explained, total = tally.done - tally.failed, tally.earlier + tally.done
     if tally.done:
         rate = tally.done / max(tally.seconds, 1e-9)
         say(f"{explained:,} of {tally.done:,} explained in {lasting(tally.seconds)}, {rate:,.1f} pictures per second")
-    if tally.earlier:
+    if not total:
+        say("There is no picture in the source")
+        return
+    if not tally.done:
+        say(f"Nothing is left to do: {tally.earlier:,} of {total:,} were there already")
+    elif tally.earlier:
         say(f"{tally.earlier:,} of {total:,} were there already")
     if tally.failed:
         path, reason = next(iter(tally.failures.items()))

@@ -30,9 +30,22 @@ def serve(
             help="Answer only requests with 'Authorization: Bearer KEY', KEY being a line of FILE; health is for all.",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Processes that share the ports, each with its own sessions and limits; one that dies is replaced. Linux.",
+        ),
+    ] = 1,
     threads: Annotated[
         int,
-        typer.Option("--threads", metavar="N", help="Of onnxruntime, within an operator.", show_default="a core each"),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            help="Of onnxruntime, within an operator, in each worker.",
+            show_default="a core each, divided among the workers",
+        ),
     ] = 0,
     max_batch: Annotated[
         int,
@@ -111,8 +124,8 @@ def serve(
     from onnx_reciprocam.serving import serve as run
 
     settings = Settings(
-        host=host, port=port, grpc_port=grpc_port if grpc else None, threads=threads, max_batch=max_batch,
-        max_delay_ms=max_delay_ms, max_queue=max_queue, max_body=_bytes(max_body),
+        host=host, port=port, grpc_port=grpc_port if grpc else None, workers=workers, threads=threads,
+        max_batch=max_batch, max_delay_ms=max_delay_ms, max_queue=max_queue, max_body=_bytes(max_body),
         max_pixels=max_pixels, max_connections=max_connections, timeout=timeout, client_timeout=client_timeout,
         grace=grace, keys=() if api_key_file is None else read_keys(api_key_file),
     )  # fmt: skip

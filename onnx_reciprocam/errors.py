@@ -315,3 +315,16 @@ class ClusterError(ReciprocamError):
 
     def _message(self) -> str:
         return f"the Ray cluster: {self.reason}"
+
+
+class WorkerError(ReciprocamError):
+    """A worker of a service cannot be kept alive, or did not end well."""
+
+    exit_code = 1
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def _message(self) -> str:
+        return f"worker {self.reason}; the log of the service says more."

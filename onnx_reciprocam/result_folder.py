@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS, LOCK = "settings.json", ".lock"
+_PATIENCE = 0.5
+"""Seconds to wait for the lock: whoever asks whether there is a run holds it for a moment."""
 
 
 def settle(folder: Path, settings: Mapping[str, Any], what: str, *, filled: bool) -> None:
@@ -93,7 +95,7 @@ def locked(folder: Path, extra: str) -> Iterator[None]:
         from filelock import FileLock, Timeout
     except ImportError:
         raise MissingPackageError("filelock", extra) from None
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=_PATIENCE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from onnx_reciprocam.dataset.places import open_place, why
+from onnx_reciprocam.dataset.places import open_place, read_bytes, why
 from onnx_reciprocam.dataset.rows import arrow
 from onnx_reciprocam.errors import ImageError
 
@@ -134,10 +134,7 @@ def parquet() -> Any:
 
 def _read(name: str, place: str, offset: int, size: int | None) -> bytes:
     try:
-        with open_place(place) as stream:
-            if offset:
-                stream.seek(offset)
-            data: bytes = stream.read() if size is None else stream.read(size)
+        data = read_bytes(place, offset, size)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ImageError(name, why(error)) from error
     if size is not None and len(data) < size:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import onnxruntime
-
 from onnx_reciprocam.dataset.batch_size import measure_batch_size, try_out
+from onnx_reciprocam.dataset.providers import CPU, offered
 from onnx_reciprocam.dataset.recipe import Recipe, sha256
 from onnx_reciprocam.dataset.worker import Worker
 from onnx_reciprocam.errors import OptionError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from onnx_reciprocam.contract import Preprocessing
+    from onnx_reciprocam.dataset.recipe import Prepare, Session
 
 
 class Opened(NamedTuple):
@@ -33,6 +34,7 @@ class Opened(NamedTuple):
         threads: Runs at once: one for each core, where a run keeps to one; black-box methods use all cores in a run.
         cells: Numbers per map column.
         settings: What the rows are made with, source and format left out.
+        say: Told in a sentence what a user should know.
     """
 
     recipe: Recipe
@@ -41,6 +43,7 @@ class Opened(NamedTuple):
     threads: int
     cells: int
     settings: dict[str, Any]
+    say: Callable[[str], object]
 
     @property
     def constants(self) -> dict[str, str]:
@@ -53,7 +56,7 @@ def opened(
     model: str | os.PathLike[str],
     *,
     class_ids: Sequence[int],
-    preprocessing: Preprocessing | None,
+    preprocessing: Preprocessing | Prepare | None,
     labels: Sequence[str],
     providers: Sequence[str],
     batch_size: int | None,
@@ -70,13 +73,13 @@ def opened(
     for name, value in (("--batch-size", batch_size), ("--threads", threads)):
         if value is not None and value < 1:
             raise OptionError(name, str(value), ("whole numbers from 1",))
-    for provider in providers:
-        if provider not in onnxruntime.get_available_providers():
-            raise OptionError("--provider", provider, onnxruntime.get_available_providers())
+    offered(providers, lambda _sentence: None)  # a wrong name is met before the model is rewritten
     given = Recipe(os.fspath(model), options, tuple(class_ids), preprocessing, tuple(labels), tuple(providers))
     with given.spliced() as recipe:
         several = threads or core_count()
         session = recipe.open(several, tell)
+        if callable(preprocessing) and given.prepared(_said(session)) is None:
+            tell("No preprocessing in the file or the options: ImageNet's is used.")
         alone = isinstance(session, BlackBoxSession)
         worker = Worker(session, class_ids, folder)
         first = try_out(worker)
@@ -92,7 +95,13 @@ def opened(
             "class_ids": list(class_ids),
             "preprocessing": session.preprocessing.to_json(),
             "labels": len(session.labels),
-            "providers": list(providers) or ["CPUExecutionProvider"],
+            "providers": list(providers) or [CPU],
             "batch_size": size,
         }
-        yield Opened(recipe, worker, size, 1 if alone else several, first.saliency[0].size, settings)
+        settled = replace(recipe, preprocessing=session.preprocessing)
+        yield Opened(settled, worker, size, 1 if alone else several, first.saliency[0].size, settings, tell)
+
+
+def _said(session: Session) -> Preprocessing | None:
+    """What the file says of preprocessing; None for a plain one."""
+    return None if isinstance(session, BlackBoxSession) else session.contract.preprocessing

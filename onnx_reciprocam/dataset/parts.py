@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from onnx_reciprocam.dataset.finished import remove_finished
 from onnx_reciprocam.dataset.formats import FORMATS
 from onnx_reciprocam.dataset.rows import readable, record_batch
 from onnx_reciprocam.errors import SourceError, WriteError
@@ -80,18 +81,24 @@ class Parts:
         return max(len(listed) - 1, 0) * size + sum(last)
 
     def write(self, index: int, digest: str, rows: Sequence[Row]) -> None:
-        """A part, so that it outlives whatever comes next.
+        """A part, so that it outlives whatever comes next; the mark of a finished batch goes before.
+
+        One that is there is left alone: a machine that was taken for lost may come late with rows that another wrote.
 
         Raises:
             WriteError: The disk is full, or the like.
         """
         form = FORMATS[self._form]
+        path = self.folder / f"part-{index:06d}-{digest}{form.ending}"
+        if path.exists():
+            return
         data = form.encode(record_batch(rows, self._cells, self._constants))
+        remove_finished(self.folder.parent)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(str(self.folder), (error.strerror or str(error)).lower()) from error
-        write_atomically(self.folder / f"part-{index:06d}-{digest}{form.ending}", data, durable=True)
+        write_atomically(path, data, durable=True)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from onnx_reciprocam.dataset.engines import failures
 from onnx_reciprocam.dataset.pipeline import lots_of
 from onnx_reciprocam.dataset.places import why
+from onnx_reciprocam.dataset.providers import GPUS
 from onnx_reciprocam.dataset.rows import arrow
 from onnx_reciprocam.dataset.worker import Worker
 from onnx_reciprocam.errors import ClusterError, MissingPackageError, ReciprocamError
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from onnx_reciprocam.dataset.parts import Part, Parts, Work
     from onnx_reciprocam.dataset.recipe import Recipe
 
-_CUDA = "CUDAExecutionProvider"
 _SECONDS = 5.0
 """That a cluster has to answer within."""
 _LISTING_CPUS = 0
@@ -57,23 +57,35 @@ def with_ray(ready: Opened, work: Work, parts: Parts, tell: TellFn, address: str
     """
     ray = _ray()
     with _connected(ray, address), _one_part_at_a_time(ray):
-        gpus = int(ray.cluster_resources().get("GPU", 0)) if _CUDA in ready.recipe.providers else 0
-        actors = gpus or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         listed = ray.data.read_datasource(_listing(ray, work), num_cpus=_LISTING_CPUS, override_num_blocks=1)
         counts = listed.map_batches(
             _Explainer,
             fn_constructor_args=(_order(ray, ready, parts),),
             batch_size=1,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=actors, max_tasks_in_flight_per_actor=2),
-            num_gpus=1 if gpus else None,
-            num_cpus=None if gpus else 1,
+            **_actors(ray, ready),
         )
+        said: set[str] = set()
         try:
             for row in counts.iter_rows():
+                for sentence in {*json.loads(row["said"])} - said:
+                    ready.say(sentence)
+                    said.add(sentence)
                 tell(row["done"], json.loads(row["failures"]))
         except Exception as error:  # Ray wraps a worker's errors in several of its own kinds
             raise _told(error) from error
+
+
+def _actors(ray: Any, ready: Opened) -> dict[str, Any]:
+    """One for each GPU of the cluster, if the provider wants one, or else for each core."""
+    there = ray.cluster_resources()
+    wants = not GPUS.isdisjoint(ready.recipe.providers)
+    gpus = int(there.get("GPU", 0)) if wants else 0
+    if wants and not gpus:
+        ready.say("no machine of the Ray cluster has a GPU; its cores explain")
+    actors = gpus or max(int(there.get("CPU", 1)), 1)
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=actors, max_tasks_in_flight_per_actor=2)
+    return {"compute": pool, "num_gpus": 1 if gpus else None, "num_cpus": None if gpus else 1}
 
 
 @dataclass(frozen=True)
@@ -133,13 +145,14 @@ class _Explainer:
             )
             raise ClusterError(reason)
         recipe = order.recipe
+        self._said: list[str] = []
         if order.model is None:
-            session = recipe.open()
+            session = recipe.open(tell=self._said.append)
         else:
             with NamedTemporaryFile(suffix=".onnx") as file:
                 file.write(_ray().get(order.model))
                 file.flush()
-                session = replace(recipe, model=file.name).open()
+                session = replace(recipe, model=file.name).open(tell=self._said.append)
         self._worker = Worker(session, recipe.class_ids, folder if order.draws else None)
 
     def __call__(self, table: Any) -> Any:
@@ -148,7 +161,8 @@ class _Explainer:
         part: Part = pickle.loads(packed)  # noqa: S301 - packed by _listing
         rows = [row for lot in lots_of(part, self._order.batch_size) for row in self._worker.explain(lot)]
         self._order.parts.write(part.index, part.digest, rows)
-        return arrow().table({"done": [len(rows)], "failures": [json.dumps(failures(rows))]})
+        told = {"failures": failures(rows), "said": self._said}
+        return arrow().table({"done": [len(rows)], **{name: [json.dumps(each)] for name, each in told.items()}})
 
 
 def _listing(ray: Any, work: Work) -> Any:

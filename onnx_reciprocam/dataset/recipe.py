@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import onnxruntime
 
 from onnx_reciprocam.contract import Preprocessing, RewriteOptions
+from onnx_reciprocam.dataset.providers import offered, see_started
 from onnx_reciprocam.errors import AlreadyRewrittenError, InputError, ModelFileError, NoTargetError, NotRewrittenError
 from onnx_reciprocam.explainers import BlackBoxSession, check_class_ids, explainer, refuse_draws, refuse_options
 from onnx_reciprocam.runtime import ExplainedSession
@@ -20,7 +21,10 @@ from onnx_reciprocam.runtime.opening import external_files
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    Prepare: TypeAlias = Callable[[Preprocessing | None], Preprocessing | None]
+    """From what a file says of preprocessing, if anything, to what is wanted."""
 
 Session: TypeAlias = ExplainedSession | BlackBoxSession
 _CHUNK = 1 << 20
@@ -34,7 +38,8 @@ class Recipe:
         model: Path of an explained file, or of a plain model.
         options: For plain models, as :func:`~onnx_reciprocam.explainer` takes them, ``method`` among them.
         class_ids: The classes to explain, for files and options that want them told.
-        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing.
+        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing; or a
+            function of what the file says.
         labels: Class names in order; none for what the file says.
         providers: onnxruntime's execution providers; none for the CPU.
     """
@@ -42,7 +47,7 @@ class Recipe:
     model: str
     options: dict[str, Any] = field(default_factory=dict)
     class_ids: tuple[int, ...] = ()
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing | Prepare | None = None
     labels: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
 
@@ -60,20 +65,25 @@ class Recipe:
         from onnx_reciprocam.methods import BlackBox, find
         from onnx_reciprocam.rewriter import rewrite
 
-        method = self.options.get("method", RewriteOptions.method)
+        method, prepared = self.options.get("method", RewriteOptions.method), self.prepared(None)
         if issubclass(find(method), BlackBox):
             return self
         options = {name: value for name, value in self._all_options.items() if name not in {"samples", "seed"}}
         refuse_draws(method, self.options.get("samples"), self.options.get("seed"))
         try:
-            rewrite(self.model, path, preprocessing=self.preprocessing, labels=self.labels, **options)
+            rewrite(self.model, path, preprocessing=prepared, labels=self.labels, **options)
         except AlreadyRewrittenError:
             return self
         except NoTargetError:
             if {"method", "target"} & self.options.keys():
                 raise
             return self  # explainer falls back to a method that needs no target, and says so
-        return replace(self, model=str(path), options={})
+        return replace(self, model=str(path), options={}, preprocessing=prepared)
+
+    def prepared(self, said: Preprocessing | None) -> Preprocessing | None:
+        """What is wanted of a file that says so much; None for ImageNet's."""
+        wanted = self.preprocessing
+        return wanted or said if wanted is None or isinstance(wanted, Preprocessing) else wanted(said)
 
     @property
     def _all_options(self) -> dict[str, Any]:
@@ -84,25 +94,27 @@ class Recipe:
 
         Args:
             threads: Of onnxruntime within a run of a black-box method; other runs keep to one.
-            tell: Told in a sentence when another method is taken than the default.
+            tell: Told in a sentence when another method is taken than the default, or another provider than wanted.
 
         Raises:
             ReciprocamError: It cannot be opened, or wants class numbers and there are none, or the other way round.
         """
+        providers = offered(self.providers, tell)
         try:
-            session: Session = ExplainedSession(
-                self.model, preprocessing=self.preprocessing, labels=self.labels or None, **self._running(1)
-            )
+            explained = ExplainedSession(self.model, labels=self.labels or None, **_running(1, providers))
             refuse_options(self.options)
+            explained.preprocessing = self.prepared(explained.contract.preprocessing) or Preprocessing()
+            session: Session = explained
         except NotRewrittenError:
             session = explainer(
                 self.model,
-                preprocessing=self.preprocessing,
+                preprocessing=self.prepared(None),
                 labels=self.labels,
                 tell=tell,
-                **self._running(threads),
+                **_running(threads, providers),
                 **self._all_options,
             )
+        see_started(providers, session.session.get_providers(), tell)
         check_class_ids(session, self.class_ids)
         if session.other_inputs:
             raise InputError(
@@ -111,11 +123,12 @@ class Recipe:
             )
         return session
 
-    def _running(self, threads: int) -> dict[str, Any]:
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = threads
-        settings.log_severity_level = 3
-        return {"providers": list(self.providers) or None, "session_options": settings}
+
+def _running(threads: int, providers: Sequence[str]) -> dict[str, Any]:
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3
+    return {"providers": list(providers) or None, "session_options": settings}
 
 
 def sha256(model: str | os.PathLike[str]) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.dataset.engines import find_engine
+from onnx_reciprocam.dataset.finished import Finished, read_finished, remove_finished, write_finished
 from onnx_reciprocam.dataset.formats import find_format
 from onnx_reciprocam.dataset.opening import opened
 from onnx_reciprocam.dataset.parts import Parts, Work
-from onnx_reciprocam.dataset.places import is_url
+from onnx_reciprocam.dataset.places import is_url, local_folder
 from onnx_reciprocam.dataset.sources import Source
 from onnx_reciprocam.errors import OptionError, ReciprocamError, WriteError
 from onnx_reciprocam.result_folder import SETTINGS, locked, read_if_there, settle
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.contract import Preprocessing
     from onnx_reciprocam.dataset.opening import Opened
+    from onnx_reciprocam.dataset.recipe import Prepare
 
 ROWS_PER_PART = 512
 """What a run that is killed may have to do again."""
@@ -77,7 +79,7 @@ def batch(
     form: str = "parquet",
     overlays: bool = False,
     class_ids: Sequence[int] = (),
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | Prepare | None = None,
     labels: Sequence[str] = (),
     providers: Sequence[str] = (),
     batch_size: int | None = None,
@@ -94,12 +96,13 @@ def batch(
     Args:
         model: Path of an explained file, or of a plain model.
         source: Folders, globs, lists (.txt, .csv), shards (.tar, .parquet), or URLs of these; one or several.
-        folder: Gets ``settings.json``, ``rows/part-*`` with a row per picture, and ``overlays/``; read it with
-            :func:`~onnx_reciprocam.dataset.read_rows`.
+        folder: Gets ``settings.json``, ``rows/part-*`` with a row per picture, ``overlays/``, and ``finished.json`` once
+            no picture is left; read it with :func:`~onnx_reciprocam.dataset.read_rows`.
         form: ``parquet``, ``npz`` or ``zarr``.
         overlays: Draw each picture with the map of its best-scored class.
         class_ids: The classes to explain, for files rewritten with ``--classes input`` and for plain models.
-        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing.
+        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing; or a
+            function of what the file says, None where that is nothing.
         labels: Class names in order; none for what the file says.
         providers: onnxruntime's execution providers by name; none for the CPU.
         batch_size: Pictures per run; measured if None. Another size may change the last bits of a map.
@@ -108,7 +111,7 @@ def batch(
         engine: ``threads``, or ``ray`` for many machines.
         address: Of a Ray cluster; None for the one that is found, or one of this machine.
         progress: Told again and again how far the work is.
-        tell: Told in a sentence when another method is taken than the default.
+        tell: Told in a sentence when another method is taken than the default, or another provider than wanted.
         options: For plain models, as :func:`~onnx_reciprocam.explainer` takes them.
 
     Raises:
@@ -120,7 +123,7 @@ def batch(
         raise OptionError("rows_per_part", str(rows_per_part), ("whole numbers from 1",))
     find_format(form)
     run = find_engine(engine, address)
-    pictures, results = Source.of(source), Path(folder)
+    results, pictures = local_folder(folder), Source.of(source)
     _check_apart(pictures, results)
     with (
         opened(
@@ -142,9 +145,12 @@ def batch(
         size = rows_per_part or _earlier(results, "rows_per_part") or _rows_per_part(ready)
         settings = {"source": list(pictures.places), "format": form, "overlays": overlays, "rows_per_part": size}
         settle(results, ready.settings | settings, "a batch", filled=bool(done))
+        if (before := read_finished(results)) is not None and before.parts != len(done):
+            remove_finished(results)  # somebody has taken parts away to have them made again
         tally = Tally(results, earlier=parts.count(size))
         _count(pictures, tally)
         run(ready, Work(pictures, size, done, str(results)), parts, partial(_tell, tally, progress))
+        write_finished(results, Finished(parts.count(size), len(parts.done())))
         tally.total = tally.earlier + tally.done
         progress(tally)
     return tally

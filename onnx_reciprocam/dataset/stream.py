@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from onnx_reciprocam.contract import Preprocessing
+    from onnx_reciprocam.dataset.recipe import Prepare
 
 
 def explain_dataset(
@@ -24,7 +25,7 @@ def explain_dataset(
     *,
     rows: int = 64,
     class_ids: Sequence[int] = (),
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | Prepare | None = None,
     labels: Sequence[str] = (),
     providers: Sequence[str] = (),
     batch_size: int | None = None,
@@ -42,12 +43,13 @@ def explain_dataset(
         source: Folders, globs, lists (.txt, .csv), shards (.tar, .parquet), or URLs of these; one or several.
         rows: Of each record batch but the last.
         class_ids: The classes to explain, for files rewritten with ``--classes input`` and for plain models.
-        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing.
+        preprocessing: How pictures become the input; None for what the file says, ImageNet's where it says nothing; or a
+            function of what the file says, None where that is nothing.
         labels: Class names in order; none for what the file says.
         providers: onnxruntime's execution providers by name; none for the CPU.
         batch_size: Pictures per run; measured if None.
         threads: Runs at once; one per core if None.
-        tell: Told in a sentence when another method is taken than the default.
+        tell: Told in a sentence when another method is taken than the default, or another provider than wanted.
         options: For plain models, as :func:`~onnx_reciprocam.explainer` takes them.
 
     Yields:

@@ -45,7 +45,7 @@ class Report:
         failed: Of those shown, how many were not explained.
         flat: How many have a map that is the same everywhere.
         gone: How many have no picture any more.
-        missing: In a sentence what the batch lacks; nothing where it has all of its source, or that is out of reach.
+        missing: In a sentence what the batch lacks; nothing where it is finished.
     """
 
     page: Path
@@ -93,7 +93,7 @@ def report(
             told.update(drawn=1, failed="error" in each, flat=each.get("flat", False), gone="gone" in each)
             if progress:
                 progress(told["drawn"], shown, each["path"].rpartition("/")[2])
-        lacking = missing(batch, settings, count)
+        lacking = missing(batch)
         found = Report(batch / PAGE, count, told["drawn"], told["failed"], told["flat"], told["gone"], lacking)
         chunks = -(-found.shown // CHUNK)
         write_atomically(batch / PAGE, page(found, settings, f"{DATA}/{data.name}", chunks).encode())

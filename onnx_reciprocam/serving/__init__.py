@@ -22,7 +22,7 @@ finally:
     sys.argv = _arguments
 
 from onnx_reciprocam.serving.keys import read_keys  # noqa: E402 - kserve first
-from onnx_reciprocam.serving.server import serve  # noqa: E402
+from onnx_reciprocam.serving.launch import serve  # noqa: E402
 from onnx_reciprocam.serving.settings import Settings  # noqa: E402
 
 __all__ = ["Settings", "read_keys", "serve"]

@@ -20,11 +20,16 @@ _facts: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("
 class _Lines(logging.Formatter):
     """A record as one line of JSON; whatever a client sent is quoted in it."""
 
+    def __init__(self, worker: int | None) -> None:
+        super().__init__()
+        self._origin = {} if worker is None else {"worker": worker}
+
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
             "time": dt.datetime.fromtimestamp(record.created, dt.timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            **self._origin,
             **getattr(record, "facts", {}),
         }
         if record.name != LOGGER.name:
@@ -34,10 +39,10 @@ class _Lines(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
-def set_up_logging() -> None:
-    """Our lines and, from warnings on, those of the servers underneath."""
+def set_up_logging(worker: int | None = None) -> None:
+    """Our lines and, from warnings on, those of the servers underneath; with the number of the worker that writes them."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_Lines(worker))
     levels = {
         LOGGER.name: logging.INFO,
         "kserve": logging.CRITICAL,  # it reports every bad request with a traceback; ours says so in its line
@@ -52,9 +57,9 @@ def set_up_logging() -> None:
         logger.setLevel(level)
 
 
-def log(event: str, facts: Mapping[str, Any] | None = None) -> None:
+def log(event: str, facts: Mapping[str, Any] | None = None, level: int = logging.INFO) -> None:
     """A line of the log."""
-    LOGGER.info(event, extra={"facts": facts or {}})
+    LOGGER.log(level, event, extra={"facts": facts or {}})
 
 
 def log_fault(error: BaseException, place: str) -> None:

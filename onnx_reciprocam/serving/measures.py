@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from onnx_reciprocam.serving import totals
+
 if TYPE_CHECKING:
     from onnx_reciprocam.runtime import Explanation
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series per counter, which no dashboard reads
+if totals.is_part():
+    totals.count_as_part()
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -23,8 +27,10 @@ RUN = Histogram("reciprocam_run_seconds", "One run of a model.", ("model",), buc
 BATCH = Histogram("reciprocam_batch_size", "Images in one run.", ("model",), buckets=(1, 2, 4, 8, 16, 32, 64, 128))
 MAPS = Counter("reciprocam_maps", "Saliency maps made.", ("model",))
 FLAT = Counter("reciprocam_flat_maps", "Saliency maps whose cells are all the same: they say nothing.", ("model",))
-WAITING = Gauge("reciprocam_waiting_images", "Images that wait for a run or are in one.", ("model",))
-BUSY = Gauge("reciprocam_busy_requests", "Requests that hold a place of the queue.")
+WAITING = Gauge(
+    "reciprocam_waiting_images", "Images that wait for a run or are in one.", ("model",), multiprocess_mode="livesum"
+)
+BUSY = Gauge("reciprocam_busy_requests", "Requests that hold a place of the queue.", multiprocess_mode="livesum")
 REFUSED = Counter("reciprocam_refused", "Requests refused before their model was asked, by status.", ("code",))
 
 

@@ -150,7 +150,7 @@ class Remote:
         options = [
             ("grpc.max_receive_message_length", settings.max_body),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(settings.workers > 1)),
         ]
         most = settings.max_queue + _SPARE
         self._server = aio.server(interceptors=[self._gate], options=options, maximum_concurrent_rpcs=most)

@@ -1,20 +1,16 @@
-"""KServe's model server on one address, with a start and an end of its own."""
+"""KServe's model server on one address, with a start and an end of its own, in this process."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
-import signal
-import socket
-import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import FastAPIDeprecationWarning
 from kserve import ModelServer
 from kserve.protocol.dataplane import DataPlane
@@ -23,19 +19,21 @@ from starlette.exceptions import HTTPException
 
 import onnx_reciprocam
 from onnx_reciprocam.errors import OptionError
-from onnx_reciprocam.serving import schema
-from onnx_reciprocam.serving.connections import connection_class, raise_file_limit
+from onnx_reciprocam.serving import schema, totals
+from onnx_reciprocam.serving.connections import connection_class
 from onnx_reciprocam.serving.failures import failure_of
 from onnx_reciprocam.serving.guard import Guard
 from onnx_reciprocam.serving.intake import Intake
-from onnx_reciprocam.serving.loading import names_of
-from onnx_reciprocam.serving.logs import log, set_up_logging
+from onnx_reciprocam.serving.logs import log
 from onnx_reciprocam.serving.model import ServedModel
 from onnx_reciprocam.serving.remote import Remote
 from onnx_reciprocam.serving.routes import Routes
+from onnx_reciprocam.serving.signals import captured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import contextlib
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from onnx_reciprocam.serving.settings import Settings
@@ -49,25 +47,33 @@ _LAST_WORDS = 1.0
 _APPLICATION = "kserve.model_server:app"
 
 
-def serve(paths: Sequence[Path], settings: Settings) -> None:
+def run(
+    named: Mapping[str, Path],
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    ready: Callable[[dict[str, Any]], None],
+    loaded: Callable[[], None] = lambda: None,
+) -> None:
     """Serve explained files until SIGTERM or SIGINT, then finish what was taken on.
+
+    Args:
+        named: Files by the names of the models.
+        settings: The limits, and where gRPC listens.
+        listener: Where REST does.
+        ready: Told what is served, once everything listens.
+        loaded: Called before anything does.
 
     Raises:
         ReciprocamError: A file cannot be served, or the address not be used.
     """
-    named = names_of(paths)
-    set_up_logging()
-    raise_file_limit(settings.max_connections + 256)
-    listener = _listen(settings.host, settings.port, "--port")
-    if settings.grpc_port:  # gRPC says on stderr what it cannot have, so it is asked for only what is free
-        _listen(settings.host, settings.grpc_port, "--grpc-port").close()
     pool = ThreadPoolExecutor(max_workers=max(2, settings.cores), thread_name_prefix="pictures")
     try:
         models = [ServedModel(name, path, settings, pool) for name, path in named.items()]
-        server = _Server(_Service(models, settings, pool), settings)
+        server = _Server(_Service(models, settings, pool), settings, ready)
+        loaded()
         server.run(sockets=[listener])
     finally:
-        listener.close()
         pool.shutdown(cancel_futures=True)
     if server.failure is not None:
         raise server.failure
@@ -116,12 +122,22 @@ class _Service:
         for model in self.models:
             await model.close()
 
+    def facts(self) -> dict[str, Any]:
+        """What the log says of it."""
+        models = {
+            model.name: {"images_per_run": model.most or "as sent", **({"why": model.why} if model.why else {})}
+            for model in self.models
+        }
+        return {"grpc_port": self.grpc_port, "pid": os.getpid(), "threads": self.settings.cores, "models": models}
+
     def _application(self, kserve: ModelServer, pool: ThreadPoolExecutor) -> FastAPI:
         """KServe's own, our routes in front."""
         warnings.filterwarnings("ignore", category=FastAPIDeprecationWarning)  # of how KServe made its application
         app: FastAPI = uvicorn.importer.import_from_string(_APPLICATION)
         ours = Routes(kserve.dataplane, pool, self.settings.max_pixels).router()
         app.include_router(ours)
+        if totals.is_part():
+            app.add_api_route("/metrics", _totals, include_in_schema=False)  # in front of KServe's
         RESTServer(_APPLICATION, kserve.dataplane, kserve.model_repository_extension, 0).create_application()
         app.user_middleware.clear()  # times every route by its name for a log that nobody reads
         app.add_exception_handler(HTTPException, _answer)
@@ -142,8 +158,8 @@ class _Server(uvicorn.Server):
 
     failure: OptionError | None = None
 
-    def __init__(self, service: _Service, settings: Settings) -> None:
-        self._service, self._settings = service, settings
+    def __init__(self, service: _Service, settings: Settings, ready: Callable[[dict[str, Any]], None]) -> None:
+        self._service, self._settings, self._ready = service, settings, ready
         config = uvicorn.Config(
             service.app,
             http=connection_class(settings),
@@ -166,7 +182,7 @@ class _Server(uvicorn.Server):
             return
         await super().startup(sockets)
         host, port = (sockets or [])[0].getsockname()[:2]
-        self._announce(host, port)
+        self._ready({"host": host, "port": port, **self._service.facts()})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door, answer what came in before, then end."""
@@ -184,26 +200,9 @@ class _Server(uvicorn.Server):
         await self._service.stop()
         log("stopped")
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         """As uvicorn's, which afterwards raises the signal again and so ends a good end with a bad exit code."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _announce(self, host: str, port: int) -> None:
-        models = {
-            model.name: {"images_per_run": model.most or "as sent", **({"why": model.why} if model.why else {})}
-            for model in self._service.models
-        }
-        address = {"host": host, "port": port, "grpc_port": self._service.grpc_port}
-        log("serving", address | {"pid": os.getpid(), "models": models})
-        if not self._settings.is_loopback and not self._settings.keys:
-            warning = f"warning: whoever reaches {host} may use this service; --api-key-file asks for a key."
-            print(warning, file=sys.stderr, flush=True)  # noqa: T201 - for whoever started it
+        return captured(self.handle_exit)
 
 
 async def _answer(_request: Any, error: Exception) -> Response:
@@ -212,25 +211,7 @@ async def _answer(_request: Any, error: Exception) -> Response:
     return Response(failure.body, status_code=failure.status, headers=failure.headers)
 
 
-def _listen(host: str, port: int, option: str) -> socket.socket:
-    """A listening socket.
-
-    Raises:
-        OptionError: The address is not this machine's, or the port is taken.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-    except OSError as error:
-        raise OptionError("--host", host, ("an address or name of this machine",)) from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        reason = (error.strerror or str(error)).lower()
-        raise OptionError(option, str(port), (f"one that is free on {host}: {reason}",)) from error
-    listener.setblocking(False)
-    return listener
+def _totals(request: Request) -> Response:
+    """Metrics of all workers."""
+    content, form = totals.written(request.headers.get("accept"))
+    return Response(content, headers={"content-type": form})

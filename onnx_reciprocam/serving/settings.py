@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import sys
 from dataclasses import dataclass, field, fields
 
 from onnx_reciprocam.errors import OptionError
@@ -20,7 +21,8 @@ class Settings:
         host: Address to listen on; nothing but this machine reaches the default.
         port: Of REST; 0 for any that is free.
         grpc_port: Of gRPC; 0 for any that is free, None for no gRPC.
-        threads: Within an operator of onnxruntime; 0 for one per core.
+        workers: Processes that share the ports; each has all the limits below to itself.
+        threads: Within an operator of onnxruntime, in each worker; 0 for one per core, over all workers.
         max_batch: Images in one run of a model.
         max_delay_ms: Milliseconds that an idle model waits for a second request.
         max_queue: Requests that are worked on or wait, over all models.
@@ -39,6 +41,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     grpc_port: int | None = 8081
+    workers: int = 1
     threads: int = 0
     max_batch: int = 8
     max_delay_ms: float = 2.0
@@ -61,6 +64,8 @@ class Settings:
                 raise OptionError(_option(name), str(getattr(self, name)), ("at most 65535",))
         if self.grpc_port and self.grpc_port == self.port:
             raise OptionError("--grpc-port", str(self.grpc_port), (f"a port other than --port {self.port}",))
+        if self.workers > 1 and sys.platform != "linux":  # others share a port, but not fairly
+            raise OptionError("--workers", str(self.workers), ("1 where the system is not Linux",))
 
     @property
     def is_loopback(self) -> bool:
@@ -74,8 +79,8 @@ class Settings:
 
     @property
     def cores(self) -> int:
-        """Threads to give onnxruntime."""
-        return self.threads or core_count()
+        """Threads to give onnxruntime in a worker."""
+        return self.threads or max(1, core_count() // self.workers)
 
 
 def _least(name: str) -> float:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
+import onnxruntime
 import pytest
 
 from onnx_reciprocam.dataset import read_rows
@@ -18,7 +20,8 @@ def test_rows_and_a_summary(cli: CommandLine) -> None:
     assert [row["path"] for row in rows] == ["photo.jpg", "photo.png"]
     assert all((cli.folder / "out" / row["overlay"]).exists() for row in rows)
     again = cli.works("batch", "explained.onnx", "photo.jpg", "photo.png", "-o", "out", "--overlays", "--quiet")
-    assert "2 of 2 were there already" in again
+    assert "Nothing is left to do: 2 of 2 were there already" in again
+    assert json.loads((cli.folder / "out" / "finished.json").read_text()) == {"rows": 2, "parts": 1}
 
 
 def test_pictures_that_fail_are_told_and_do_not_stop_it(cli: CommandLine) -> None:
@@ -57,6 +60,40 @@ def test_options_of_a_plain_model(cli: CommandLine) -> None:
 )
 def test_bad_calls_are_one_line_and_leave_nothing(words: list[str], reason: str, cli: CommandLine) -> None:
     assert reason in cli.fails("batch", *words, "-o", "out", "--quiet")
+
+
+def test_results_behind_a_url_are_refused(cli: CommandLine) -> None:
+    said = cli.fails("batch", "explained.onnx", "photo.jpg", "-o", "s3://bucket/out", "--quiet")
+    assert said.startswith("cannot write s3:/bucket/out: results go to a folder of this machine")
+
+
+def test_a_source_without_a_picture(cli: CommandLine) -> None:
+    (cli.folder / "none").mkdir()
+    assert cli.works("batch", "explained.onnx", "none", "-o", "out", "--quiet") == "There is no picture in the source\n"
+
+
+def test_the_model_is_opened_once(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    class Counted(onnxruntime.InferenceSession):
+        def __init__(self, path: str, *more: Any) -> None:
+            opened.append(path)
+            super().__init__(path, *more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Counted)
+    cli.works("batch", "explained.onnx", "photo.jpg", "-o", "out", "--quiet", "--crop", "stretch")
+    assert opened == ["explained.onnx"]
+    settings = json.loads((cli.folder / "out" / "settings.json").read_text())
+    assert json.loads(settings["preprocessing"])["crop"] is None
+
+
+def test_preprocessing_that_nobody_names_is_told(cli: CommandLine) -> None:
+    from onnx_reciprocam.cli import run
+
+    for more, told in (([], True), (["--mean", "0.5"], False)):
+        for model in ("explained.onnx", "plain.onnx"):
+            assert run(["batch", model, "photo.jpg", "-o", f"{model}{told}", "--quiet", *more]) == 0
+            assert ("No preprocessing in the file or the options" in cli.capture.readouterr().err) is told
 
 
 def test_a_batch_in_which_nothing_is_explained_fails(cli: CommandLine) -> None:

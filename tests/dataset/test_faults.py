@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from photo_sets import photos, rows_of
 
-from onnx_reciprocam.dataset import batch
+from onnx_reciprocam.dataset import Finished, batch, read_finished
 from onnx_reciprocam.errors import WriteError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KILLS, PICTURES = 20, 4000
 
 
-def call(model: Path, source: Path, folder: Path, *more: str) -> list[str]:
+def call(model: Path, source: Path | str, folder: Path, *more: str) -> list[str]:
     words = ["batch", str(model), str(source), "-o", str(folder), "--batch-size", "4", *more]
     return [sys.executable, "-c", "import sys; from onnx_reciprocam.cli import main; main(sys.argv[1:])", *words]
 
@@ -34,7 +34,7 @@ def test_killed_twenty_times_it_ends_with_the_rows_of_one_run(model: Path, tmp_p
     source = photos(tmp_path / "photos", PICTURES)
     batch(model, source, tmp_path / "whole", batch_size=4, overlays=True)
     chance = random.Random(0)  # noqa: S311 - moments
-    kills, parts = 0, set()
+    kills, parts, removed = 0, set(), False
     for _ in range(500):
         process = subprocess.Popen(
             call(model, source, tmp_path / "out", "--overlays"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -46,12 +46,17 @@ def test_killed_twenty_times_it_ends_with_the_rows_of_one_run(model: Path, tmp_p
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-        parts.add(len(list((tmp_path / "out" / "rows").glob("part-*"))))
+        parts.add(count := len(list((tmp_path / "out" / "rows").glob("part-*"))))
+        marked = read_finished(tmp_path / "out")
+        removed = removed and marked is not None and process.returncode != 0
+        assert marked in {None, Finished(PICTURES, count)} or removed
+        assert marked is not None or process.returncode != 0
         if process.returncode == 0 and kills >= KILLS:
             break
         if process.returncode == 0:  # done too soon: some parts are to be made again
             for path in sorted((tmp_path / "out" / "rows").glob("part-*"))[1::2]:
                 path.unlink()
+            removed = True
     assert kills >= KILLS
     assert len(parts) > 2
     rows = rows_of(tmp_path / "out")

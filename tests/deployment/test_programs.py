@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ROOT / "docs" / "deploy"
 NODE_MODULES = ROOT / "tests" / "runtimes" / "node_modules"
 """Where ``npm ci --ignore-scripts`` in the folder above puts them."""
+HEADERS = Path(__file__).parent / "headers" / "usr" / "include"
+"""Where ``onnxruntime_headers.sh`` in this folder puts them."""
 SIDE = (6, 8)
 LABELS = ("cat", "dog", "größe", "sea lion", "x")
 RAW = rc.Preprocessing(size=SIDE, crop=None, mean=(0.4, 0.5, 0.6), std=(0.2,), scale=1 / 255)
@@ -105,3 +107,36 @@ def test_node(case: str, tmp_path: Path) -> None:
     lines = run("node", "explain.mjs", "explained.onnx", "photo.ppm", "heat.pgm", folder=tmp_path)
     agrees(lines, model, batch_of(model, picture))
     assert cv2.imread(str(tmp_path / "heat.pgm"), cv2.IMREAD_GRAYSCALE).shape == (3, 4)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """explain.cpp as a program, with the library that onnxruntime-node carries."""
+    assert shutil.which("g++"), "this test needs g++"
+    assert HEADERS.is_dir(), "run tests/deployment/onnxruntime_headers.sh first"
+    (library,) = NODE_MODULES.glob("onnxruntime-node/bin/napi-v*/linux/x64/libonnxruntime.so.1")
+    folder = tmp_path_factory.mktemp("compiled")
+    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"]
+    includes = ["-isystem", str(HEADERS), "-isystem", str(HEADERS / "onnxruntime")]
+    linked = [str(library), f"-Wl,-rpath,{library.parent}", "-o", "explain"]
+    run("g++", *flags, str(PROGRAMS / "explain.cpp"), *includes, *linked, folder=folder)
+    return folder / "explain"
+
+
+@pytest.mark.outside
+@pytest.mark.parametrize("case", FILES)
+def test_cpp(case: str, compiled: Path, tmp_path: Path) -> None:
+    model, picture = write(tmp_path, case)
+    lines = run(str(compiled), "explained.onnx", "photo.ppm", "heat.pgm", folder=tmp_path)
+    agrees(lines, model, batch_of(model, picture))
+    assert cv2.imread(str(tmp_path / "heat.pgm"), cv2.IMREAD_GRAYSCALE).shape == (3, 4)
+
+
+@pytest.mark.outside
+def test_cpp_says_what_it_cannot_read(compiled: Path, tmp_path: Path) -> None:
+    write(tmp_path, "logits")
+    (tmp_path / "photo.ppm").write_bytes((tmp_path / "photo.ppm").read_bytes()[:-1])
+    command = [str(compiled), "explained.onnx", "photo.ppm", "heat.pgm"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "photo.ppm is cut short\n")
+    assert not (tmp_path / "heat.pgm").exists()

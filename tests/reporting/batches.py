@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onnx_reciprocam.contract import Preprocessing
+from onnx_reciprocam.dataset.finished import Finished, write_finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,13 +87,16 @@ def pictured(file: Path, number: int, size: tuple[int, int] = (240, 320), **othe
 
 
 def write_batch(folder: Path, rows: Iterable[Mapping[str, Any]], per_part: int = 100, **settings: Any) -> Path:
-    """The rows as a batch's folder."""
+    """The rows as a finished batch's folder."""
+    rows, count = list(rows), 0
     (folder / "rows").mkdir(parents=True, exist_ok=True)
     (folder / "settings.json").write_text(json.dumps(SETTINGS | settings))
     for number, part in enumerate(_parts(rows, per_part)):
         length = max((len(each["map"]) for each in part if each["map"] is not None), default=1)
         schema = pa.schema({**SCHEMA, "map": pa.list_(pa.float32(), length)})
         pq.write_table(pa.Table.from_pylist(part, schema), folder / "rows" / f"part-{number:06}-0123abcd.parquet")
+        count = number + 1
+    write_finished(folder, Finished(len(rows), count))
     return folder
 
 

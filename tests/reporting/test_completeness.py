@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from batches import pictured, write_batch
 
+from onnx_reciprocam.cli import run
+from onnx_reciprocam.dataset.finished import FINISHED
 from onnx_reciprocam.reporting import report
 from onnx_reciprocam.result_folder import locked
 
@@ -30,27 +30,25 @@ def test_a_whole_batch(whole: Path) -> None:
     assert "not finished" not in found.page.read_text()
 
 
+def test_a_batch_without_its_mark_was_cut_short(whole: Path) -> None:
+    (whole / FINISHED).unlink()
+    found = report(whole)
+    wanted = "The batch is not finished: it was cut short. Run the same `batch` again to go on."
+    assert (found.shown, found.missing) == (7, wanted)
+    assert f'<p class="banner" role="status"><strong>{wanted}</strong></p>' in found.page.read_text()
+
+
+def test_a_mark_that_is_damaged_is_none(whole: Path) -> None:
+    (whole / FINISHED).write_text("{")
+    assert "it was cut short" in report(whole).missing
+
+
 def test_its_last_part_is_missing(whole: Path) -> None:
     last = max((whole / "rows").iterdir())
     last.unlink()
     found = report(whole)
-    wanted = "The batch is not finished: its source has more pictures. Run the same `batch` again to go on."
-    assert (found.shown, found.missing) == (6, wanted)
-    assert f"<strong>{wanted}</strong>" in found.page.read_text()
-
-
-def test_several_places(whole: Path) -> None:
-    pictures = whole.parent / "my pictures"
-    for folder in ("a", "b"):
-        (whole.parent / folder).mkdir()
-    for number in range(8):
-        shutil.copy(pictures / "0.jpg", whole.parent / ("a" if number < 4 else "b") / f"{number}.jpg")
-    settings = whole / "settings.json"
-    told = json.loads(settings.read_text()) | {"source": [f"{whole.parent}/a", f"{whole.parent}/b"]}
-    settings.write_text(json.dumps(told))
-    assert "its source has more pictures" in report(whole).missing
-    (whole.parent / "b" / "7.jpg").unlink()
-    assert report(whole).missing == ""
+    assert found.shown == 6
+    assert "parts at its end are missing" in found.missing
 
 
 def test_a_part_in_the_middle_is_missing(whole: Path) -> None:
@@ -63,7 +61,7 @@ def test_it_is_still_being_written(whole: Path) -> None:
         assert report(whole).missing == "A batch is still being written here."
 
 
-@pytest.mark.parametrize("source", ["no such folder", "nowhere://bucket", "a\0b", ""])
-def test_a_source_out_of_reach_says_nothing(source: str, tmp_path: Path) -> None:
-    rows = [pictured(tmp_path / "pictures" / "0.jpg", 0)]
-    assert report(write_batch(tmp_path / "batch", rows, source=[source])).missing == ""
+def test_on_the_terminal(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (whole / FINISHED).unlink()
+    assert run(["report", str(whole)]) == 0
+    assert "The batch is not finished: it was cut short." in capfd.readouterr().err

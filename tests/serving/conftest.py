@@ -5,7 +5,7 @@ Nor could it be otherwise: KServe and tritonclient.grpc each bring the protocol'
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from served_models import write_models
@@ -14,8 +14,10 @@ from services import Service
 from onnx_reciprocam import ExplainedSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    Begin = Callable[..., Service]
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +40,18 @@ def service(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) ->
     with Service(folder, list(files.values()), *limits) as running:
         yield running
         assert running.lives()
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Starts services of two workers that end by themselves; one that does not is killed, and its workers end with it."""
+    begun: list[Service] = []
+
+    def begin(path: Path, *options: str, **how: Any) -> Service:
+        begun.append(Service(tmp_path, [path], "--workers", "2", *options, **how))
+        return begun[-1]
+
+    yield begin
+    for service in begun:
+        service.process.kill()
+        service.process.wait()

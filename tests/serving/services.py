@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-MAIN = "import sys\nfrom onnx_reciprocam.cli import main\n{before}\nmain(sys.argv[1:])"
+MAIN = """import sys
+from onnx_reciprocam.cli import main
+{before}
+if __name__ == "__main__":
+    main(sys.argv[1:])
+"""
+"""What is ``before`` happens in workers as well, which read it again."""
 
 SLEEPY = """
 import time
@@ -49,12 +55,13 @@ class Service:
 
     tolerated = "nothing"
 
-    def __init__(self, folder: Path, paths: list[Path], *options: str, seconds: float = 0) -> None:
+    def __init__(self, folder: Path, paths: list[Path], *options: str, seconds: float = 0, before: str = "") -> None:
         self._log = folder / "stdout"
         self.errors = folder / "stderr"
-        before = SLEEPY.format(seconds=seconds) if seconds else ""
+        program = folder / "program.py"
+        program.write_text(MAIN.format(before=before + (SLEEPY.format(seconds=seconds) if seconds else "")))
         ports = [] if "--port" in options else ["--port", "0", "--grpc-port", "0"]
-        command = [sys.executable, "-c", MAIN.format(before=before), "serve", *map(str, paths), *ports, *options]
+        command = [sys.executable, str(program), "serve", *map(str, paths), *ports, *options]
         with self._log.open("wb") as out, self.errors.open("wb") as err:
             self.process = subprocess.Popen(command, stdout=out, stderr=err, env={**os.environ, "OMP_NUM_THREADS": "1"})
         self.url = self.grpc = ""

@@ -68,6 +68,7 @@ def test_a_port_that_is_taken(files: dict[str, Path], option: str) -> None:
     ("options", "says"),
     [
         (["--max-batch", "0"], "--max-batch does not take '0'; it takes 1 or more."),
+        (["--workers", "0"], "--workers does not take '0'; it takes 1 or more."),
         (["--timeout", "0"], "--timeout does not take '0.0'"),
         (["--max-body", "much"], "--max-body does not take 'much'; it takes a size such as 512MB"),
         (["--port", "70000"], "--port does not take '70000'; it takes at most 65535."),
@@ -78,6 +79,15 @@ def test_a_port_that_is_taken(files: dict[str, Path], option: str) -> None:
 )
 def test_options_out_of_range(files: dict[str, Path], options: list[str], says: str) -> None:
     assert says in refused(files["first"], *options)
+
+
+def test_workers_elsewhere_than_on_linux(files: dict[str, Path]) -> None:
+    """Other systems let processes share a port as well, and give all connections to one of them."""
+    elsewhere = MAIN.format(before="import onnx_reciprocam.serving\nsys.platform = 'darwin'")
+    command = [sys.executable, "-c", elsewhere, "serve", str(files["first"]), "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: --workers does not take '2'; it takes 1 where the system is not Linux.\n"
 
 
 @pytest.mark.parametrize("content", ["", "short\n", "a key of several words\n", "schlüssel-mit-umlaut\n"])
