@@ -1,4 +1,4 @@
-"""Our maps beside those of pytorch-grad-cam, for the same weights and images.
+"""Our maps beside those of pytorch-grad-cam, torch-cam and TorchRay, for the same weights and images.
 
     python benchmarks/agreement.py                      # everything, into benchmarks/agreement.csv
     python benchmarks/agreement.py resnet18 densenet121 --out some.csv
@@ -19,33 +19,28 @@ import argparse
 import contextlib
 import copy
 import csv
-import importlib.metadata
 import io
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import agreement_sampled as sampled
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pytorch_grad_cam as peer
 import torch
+from agreement_networks import NETWORKS, Case, exported, healthy, hooked
+from agreement_sampled import GRAD_CAM
+from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
 
-_OPERATORS = torch.library.Library("torchvision", "DEF")
-for _name in ("nms", "qnms"):  # torchvision's CUDA build imports beside a CPU torch once these exist
-    _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-import pytorch_grad_cam as peer  # noqa: E402 - only after the operators exist
-import timm  # noqa: E402 - likewise
-import torchvision  # noqa: E402 - likewise
-from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit  # noqa: E402 - likewise
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget  # noqa: E402 - likewise
-from torch import nn  # noqa: E402 - likewise
-
-import onnx_reciprocam as rc  # noqa: E402 - likewise
+import onnx_reciprocam as rc
+from onnx_reciprocam.methods.extremal import AREA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from agreement_sampled import Answers
 
 HERE = Path(__file__).parent
 COLUMNS = ["network", "method", "target", "grid", "reference", "max_abs_difference", "peer_rounding"]
@@ -59,82 +54,8 @@ CLASSES = {
     "xgradcam": peer.XGradCAM,
 }
 MIDDLE = ["gradcam", "layercam"]
-GRAD_CAM = f"grad-cam {importlib.metadata.version('grad-cam')}"
 ZEROED = f"{GRAD_CAM}, channels set to 0"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network and where it is hooked.
-
-    Args:
-        make: The network.
-        last: The module whose output is the target, of all methods.
-        middle: Another, for some of them.
-        tail: Everything behind ``last``, given the network.
-        tokens: Whether the target holds a class token and patches.
-    """
-
-    make: Callable[[], nn.Module]
-    last: str
-    middle: str = ""
-    tail: Callable[[Any], list[nn.Module]] = lambda _: []
-    tokens: bool = False
-
-
-def pooled(head: str) -> Callable[[Any], list[nn.Module]]:
-    """A global mean and the linear layer of that name."""
-    return lambda net: [nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.get_submodule(head)]
-
-
-NETWORKS = {
-    "resnet18": Case(torchvision.models.resnet18, "layer4", "layer3", pooled("fc")),
-    "resnet50": Case(torchvision.models.resnet50, "layer4", "layer3", pooled("fc")),
-    "vgg16": Case(
-        torchvision.models.vgg16, "features.30", "features.23", lambda net: [net.avgpool, nn.Flatten(), net.classifier]
-    ),
-    "mobilenet_v2": Case(torchvision.models.mobilenet_v2, "features.18", "features.13", pooled("classifier.1")),
-    "densenet121": Case(
-        torchvision.models.densenet121,
-        "features.denseblock4",
-        "features.denseblock3",
-        lambda net: [net.features.norm5, nn.ReLU(), *pooled("classifier")(net)],
-    ),
-    "vit_tiny_patch16_224": Case(lambda: timm.create_model("vit_tiny_patch16_224"), "blocks.10", tokens=True),
-}
-
-
-def healthy(net: nn.Module) -> nn.Module:
-    """Statistics of noise for BatchNorm, logits of deviation one."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.2)
-    noise = torch.randn(4, 3, 224, 224)
-    with torch.no_grad():
-        net.train()(noise)
-        head = [module for module in net.modules() if isinstance(module, nn.Linear)][-1]
-        head.weight.normal_(0, 1)
-        head.weight /= net.eval()(noise).std()
-        head.bias.normal_(0, 0.1)
-    return net
-
-
-def exported(net: nn.Module, images: torch.Tensor) -> onnx.ModelProto:
-    """The file, for any number of images."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        program = torch.onnx.export(
-            net,
-            (images,),
-            dynamo=True,
-            opset_version=18,
-            verbose=False,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-    return program.model_proto
+HALF = onnx.TensorProto.FLOAT16
 
 
 def run(model: onnx.ModelProto, images: torch.Tensor) -> dict[str, np.ndarray]:
@@ -144,16 +65,6 @@ def run(model: onnx.ModelProto, images: torch.Tensor) -> dict[str, np.ndarray]:
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, {"input": images.numpy()}), strict=True))
-
-
-def hooked(net: nn.Module, layer: str, images: torch.Tensor) -> torch.Tensor:
-    """What the module of that name makes."""
-    kept: list[torch.Tensor] = []
-    handle = net.get_submodule(layer).register_forward_hook(lambda *arguments: kept.append(arguments[2].clone()))
-    with torch.no_grad():
-        net(images)
-    handle.remove()
-    return kept[0]
 
 
 def tensor(model: onnx.ModelProto, values: np.ndarray, images: torch.Tensor) -> str:
@@ -234,12 +145,54 @@ def compare(name: str) -> list[dict[str, Any]]:
             double = references(
                 case, copy.deepcopy(net).double(), images=images.double(), features=features.double(), **given
             )
-            for (reference, maps), (_, exact) in zip(single, double, strict=True):
-                row = (name, method, f"{place} ({target})", "x".join(map(str, ours.shape[1:])), reference)
-                numbers = (f"{difference(method, *pair):.1e}" for pair in ((ours, maps), (exact, maps)))
-                rows.append(dict(zip(COLUMNS, (*row, *numbers), strict=True)))
-                print(*rows[-1].values(), sep=",", flush=True)
+            rows += judged((name, method, f"{place} ({target})"), ours, single, double)
+        if case.steps and place == case.last:
+            rows += compare_sampled(name, net, model, target, images)
     return rows
+
+
+def judged(names: tuple[str, ...], ours: np.ndarray, single: Answers, double: Answers = ()) -> list[dict[str, Any]]:
+    """A row for each answer of a peer, which is in single precision and perhaps in double as well."""
+    rows = []
+    for place, (reference, maps) in enumerate(single):
+        numbers = [f"{difference(names[1], ours, maps):.1e}"]
+        numbers.append(f"{difference(names[1], double[place][1], maps):.1e}" if double else "")
+        row = (*names, "x".join(map(str, ours.shape[1:])), reference, *numbers)
+        rows.append(dict(zip(COLUMNS, row, strict=True)))
+        print(*row, sep=",", flush=True)
+    return rows
+
+
+def compare_sampled(
+    name: str, net: nn.Module, model: onnx.ModelProto, target: str, images: torch.Tensor
+) -> list[dict[str, Any]]:
+    """The rows of methods that run the network many times."""
+    layer, place = net.get_submodule(NETWORKS[name].last), f"{NETWORKS[name].last} ({target})"
+    twice = copy.deepcopy(net).double()
+    layer_twice = twice.get_submodule(NETWORKS[name].last)
+    explained = rc.rewrite(model, method="smoothgradcam++", target=target, normalize="none")
+    (noise,) = (onnx.numpy_helper.to_array(t) for t in explained.graph.initializer if t.data_type == HALF)
+    found = run(explained, images)
+    ids = found["saliency_classes"][:, 0].tolist()
+    ways = [
+        sampled.smooth_grad_cam(*at, ids, noise) for at in ((net, layer, images), (twice, layer_twice, images.double()))
+    ]
+    rows = judged((name, "smoothgradcam++", place), found["saliency"][:, 0], *ways)
+    one, first = images[:1], ids[:1]  # a thousand runs each, and more
+    ours = around(model, "scorecam", one, target=target)
+    rows += judged((name, "scorecam", place), ours, sampled.score_cam(net, layer, one, first))
+    for steps in NETWORKS[name].steps:
+        ours = around(model, "extremal", one, samples=steps)
+        rows += judged((name, "extremal", "input"), ours, sampled.extremal(net, one, first, AREA, steps))
+    return rows
+
+
+def around(model: onnx.ModelProto, method: str, images: torch.Tensor, **options: Any) -> np.ndarray:
+    """Maps of the predicted class on the images' pixels, by a black box."""
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level = torch.get_num_threads(), 3
+    session = rc.explainer(model, method, normalize="none", session_options=settings, **options)
+    return np.asarray(session(images.numpy()).saliency[:, 0])
 
 
 def references(
@@ -251,7 +204,7 @@ def references(
     images: torch.Tensor,
     features: torch.Tensor,
     ids: list[int],
-) -> list[tuple[str, np.ndarray]]:
+) -> Answers:
     """Everybody else's maps, ``[B, H, W]``, by whose they are."""
     layer = net.get_submodule(place)
     reshape = {"reshape_transform": patches} if case.tokens else {}

@@ -9,10 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.contract import RewriteOptions
-from onnx_reciprocam.errors import NoTargetError, OptionError
+from onnx_reciprocam.errors import NoTargetError
 from onnx_reciprocam.explainers.black_box import BlackBoxSession
-from onnx_reciprocam.explainers.refusing import refuse_draws
-from onnx_reciprocam.methods import BlackBox, Needs, find, spliced
+from onnx_reciprocam.methods import BlackBox, Needs, find
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import Network, study
 from onnx_reciprocam.rewriter.rewrite import rewrite_with
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 DEFAULT, FALLBACK = "reciprocam", "occlusion"
 """The method where none is named, and the one where that has no target."""
-IN_GRAPH_ONLY = ("mask", "vit_mask", "max_memory", "toggle", "upsample")
-"""Options of a rewrite that mean nothing around a session."""
 
 
 def explainer(
@@ -77,8 +74,7 @@ def explainer(
         if options.get("target") is not None:
             raise
         tell(f"{DEFAULT} cannot explain this model ({error}), so {FALLBACK} does, in many runs instead of one.")
-        kept = {name: value for name, value in options.items() if name not in IN_GRAPH_ONLY}
-        return _open(model, FALLBACK, running, kept)
+        return _open(model, FALLBACK, running, suited(FALLBACK, options))
 
 
 def suited(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,17 +84,7 @@ def suited(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
         method: Its name.
         options: As :func:`explainer` takes them, ``samples`` and ``seed`` among them.
     """
-    kind = find(method)
-    if issubclass(kind, BlackBox):
-        unsuited = set(IN_GRAPH_ONLY)
-        unsuited |= set() if Needs.CELLS in kind.needs else {"target"}
-        unsuited |= set() if kind.samples is not None else {"samples"}
-        unsuited |= set() if kind.drawn else {"seed"}
-    else:
-        own = spliced(method)
-        unsuited = {"samples", "seed"}
-        unsuited |= set() if own.masks else {"mask", "vit_mask", "max_memory"}
-        unsuited |= set() if own.scored else {"score"}
+    unsuited = find(method).unsuited()
     return {name: value for name, value in options.items() if name not in unsuited}
 
 
@@ -119,9 +105,9 @@ def _open(
     model: ModelSource | Network, name: str, running: _Running, options: dict[str, Any]
 ) -> ExplainedSession | BlackBoxSession:
     method = find(name)
+    method.refuse({**options, "samples": running.samples, "seed": running.seed})
     if issubclass(method, BlackBox):
         return _around(_studied(model, running, options), method, running, options)
-    refuse_draws(name, running.samples, running.seed)
     return _rewritten(model, running, RewriteOptions.parse(**options, method=name))
 
 
@@ -139,17 +125,10 @@ def _rewritten(model: ModelSource | Network, running: _Running, options: Rewrite
 
 
 def _around(network: Network, method: type[BlackBox], running: _Running, options: dict[str, Any]) -> BlackBoxSession:
-    only = ("nothing around a session: only methods that are spliced into the file",)
-    for name in IN_GRAPH_ONLY:
-        if options.get(name):
-            word = getattr(options[name], "value", options[name])
-            raise OptionError(f"--{name.replace('_', '-')}", str(word), only)
     parsed = RewriteOptions.parse(**options)
     target = None
     if Needs.CELLS in method.needs:
         target = network.find(parsed.target) if parsed.target else automatic(network)[0]
-    elif parsed.target:
-        raise OptionError("--target", parsed.target, (f"nothing with --method {method.name}, which needs no target",))
     return BlackBoxSession(
         network,
         method(running.samples),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.methods import find
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +20,7 @@ def refuse_draws(method: str, samples: int | None, seed: int | None) -> None:
     Raises:
         OptionError: There are some.
     """
-    for option, value in (("--samples", samples), ("--seed", seed)):
-        if value is not None:
-            raise OptionError(option, str(value), (f"nothing with --method {method}, which draws no samples",))
+    find(method).refuse({"samples": samples, "seed": seed})
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:

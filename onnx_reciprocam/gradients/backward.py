@@ -38,6 +38,8 @@ STEPS = frozenset(
     }
 )
 """Operators whose gradient is zero almost everywhere, so that onnx-ad passes nothing on: a map would be flat."""
+RECURRENT = frozenset({"RNN", "GRU", "LSTM"})
+"""Operators that onnx-ad takes apart into a loop."""
 _PREFIX, _SEEDS = "reciprocam_adjoint_", "reciprocam_directions"
 
 
@@ -60,7 +62,7 @@ class Backward:
         _refuse(of)
         first = of.declared(of.batch)
         self._graph = _reversed(first, of)
-        self._files = {name for node in first.graph.node for name in node.output}
+        self._files = {name for node in first.graph.node for name in node.output if name in of.model.tensors}
         self._read = {entry.name for entry in (*first.graph.input, *first.graph.initializer)}
         self._moving: Moving = {}
         if of.moves:
@@ -155,7 +157,14 @@ def _reversed(model: onnx.ModelProto, of: Stretch) -> gs.Graph:
         result = onnx_ad.reverse(model, [of.source.name], [of.result.name], prefix=_PREFIX, dim=_SEEDS, layout="onnx")
     except onnx_ad.UnsupportedOperator as error:
         raise GradientError(f"onnx-ad has no gradient for it: {error}") from None
-    return gs.import_onnx(result)
+    graph = gs.import_onnx(result)
+    for node in graph.nodes:
+        if any(True for _ in node.subgraphs()):
+            names = ", ".join(f"{n.op_type} {n.name or n.output[0]!r}" for n in of.nodes if n.op_type in RECURRENT)
+            raise GradientError(
+                f"{names or node.op} is differentiated step by step in a {node.op}, which is not written"
+            )
+    return graph
 
 
 def _proportional(first: gs.Graph, second: gs.Graph, batch: int) -> Moving:

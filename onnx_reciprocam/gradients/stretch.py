@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx.helper import make_tensor_value_info
 
+from onnx_reciprocam.gradients.normal_forms import Written, in_normal_form
 from onnx_reciprocam.graph import descendants
 from onnx_reciprocam.refusals import GradientError
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import onnx_graphsurgeon as gs
+    from numpy.typing import NDArray
 
     from onnx_reciprocam.graph import Model, Shapes
 
@@ -66,7 +68,7 @@ class Stretch:
         Raises:
             GradientError: A length follows neither the batch nor the file.
         """
-        nodes = self.nodes
+        nodes = [*self._ahead, *self._normal(images)]
         made = {name for node in nodes for name in node.output}
         read = list(dict.fromkeys(name for node in nodes for name in node.input if name and name not in made))
         initializers = [tensor for name in read if (tensor := self._small(name)) is not None]
@@ -78,6 +80,60 @@ class Stretch:
         )  # fmt: skip
         imports = self.model.view.opset_import
         return onnx.helper.make_model(graph, opset_imports=imports, ir_version=self.model.view.ir_version)
+
+    def _normal(self, images: int) -> list[onnx.NodeProto]:
+        """The nodes, in other words where onnx-ad needs them."""
+        names = {name for node in self.nodes for name in (*node.input, *node.output) if name}
+        shapes = {
+            name: list(self._lengths(name, images))
+            if name in self.shapes.seen
+            else list(self.model.tensors[name].shape)
+            for name in names
+        }
+        types = {node.output[0]: self.shapes.types.get(node.output[0]) or onnx.TensorProto.FLOAT for node in self.nodes}
+        return [
+            form
+            for node in self.nodes
+            for form in in_normal_form(
+                Written(
+                    node,
+                    shapes,
+                    self._values,
+                    onnx.helper.tensor_dtype_to_np_dtype(types[node.output[0]]),
+                    self.model.opset,
+                )
+            )
+        ]
+
+    def _values(self, name: str) -> NDArray[Any] | None:
+        tensor = self._small(name)
+        return None if tensor is None else onnx.numpy_helper.to_array(tensor)
+
+    @cached_property
+    def _ahead(self) -> list[onnx.NodeProto]:
+        """Nodes in front that work out small numbers from constants alone, such as the widths of a Pad."""
+        known: dict[str, bool] = {}
+        nodes: list[onnx.NodeProto] = []
+
+        def is_known(name: str) -> bool:
+            if name not in known:
+                known[name] = False
+                node = self.model.written.get(name)
+                known[name] = self._small(name) is not None or (node is not None and is_worked_out(node))
+            return known[name]
+
+        def is_worked_out(node: onnx.NodeProto) -> bool:
+            sizes = [math.prod(self.shapes.seen[output]) for output in node.output if output in self.shapes.seen]
+            read = [name for name in node.input if name]
+            if not read or not sizes or max(sizes) > SMALL or not all(map(is_known, read)):
+                return False
+            nodes.append(node)
+            known.update(dict.fromkeys(node.output, True))
+            return True
+
+        for name in dict.fromkeys(name for node in self.nodes for name in node.input if name):
+            is_known(name)
+        return nodes
 
     def _small(self, name: str) -> onnx.TensorProto | None:
         if name in self._weights or name == self.source.name:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from onnx_reciprocam.contract import Score
 from onnx_reciprocam.errors import OptionError
-from onnx_reciprocam.methods.method import Method
+from onnx_reciprocam.methods.method import Method, Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     """Images ``[n, C, H, W]`` and weights ``[n, classes]`` -> gradient of the weighted sum of scores by the images."""
     ProgressFn: TypeAlias = Callable[[int, int], object]
     """Told how many of how many inferences are done."""
+
+IN_GRAPH_ONLY = ("mask", "vit_mask", "max_memory", "toggle", "upsample")
+"""Options of a rewrite that mean nothing around a session."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,23 @@ class BlackBox(Method):
     drawn: ClassVar[bool] = False
 
     def __init__(self, samples: int | None = None) -> None:
-        if samples is not None and self.samples is None:
-            raise OptionError("--samples", str(samples), (f"nothing with --method {self.name}",))
+        self.refuse({"samples": samples})
         if samples is not None and samples < 1:
             raise OptionError("--samples", str(samples), ("a number from 1",))
         self.count: int = samples or self.samples or 1
+
+    @classmethod
+    def unsuited(cls) -> dict[str, str]:
+        """What is written into files; of those without a target, which; of those that do not draw, how."""
+        words = dict.fromkeys(IN_GRAPH_ONLY, "nothing around a session: only methods that are spliced into the file")
+        named = f"nothing with --method {cls.name}"
+        if Needs.CELLS not in cls.needs:
+            words["target"] = f"{named}, which needs no target"
+        if cls.samples is None:
+            words["samples"] = f"{named}, which takes no number of samples"
+        if not cls.drawn:
+            words["seed"] = f"{named}, which draws nothing at random"
+        return words
 
     @abstractmethod
     def explain(self, problem: Problem) -> Maps:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from onnx_reciprocam.contract import Mask, Score, VitMask
-from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.methods.method import Method
 
 if TYPE_CHECKING:
@@ -41,21 +39,21 @@ class InGraph(Method):
         """
 
     @classmethod
+    def unsuited(cls) -> dict[str, str]:
+        """Draws; of those that do not mask, masks; of those that ask for no score, which."""
+        named = f"nothing with --method {cls.name}"
+        words = dict.fromkeys(("samples", "seed"), f"{named}, which draws no samples")
+        if not cls.masks:
+            words |= dict.fromkeys(("mask", "vit_mask", "max_memory"), f"{named}: only reciprocam masks cells")
+        if not cls.scored:
+            words["score"] = f"logit with --method {cls.name}, whose maps no choice of scores changes"
+        return words
+
+    @classmethod
     def check(cls, options: RewriteOptions) -> None:
-        """Refuse options that mean nothing to the method.
+        """Refuse options of a rewrite that mean nothing to the method.
 
         Raises:
             OptionError: One of them is set.
         """
-        if options.score is not Score.LOGIT and not cls.scored:
-            words = f"logit with --method {cls.name}, whose maps no choice of scores changes"
-            raise OptionError("--score", options.score.value, (words,))
-        if cls.masks:
-            return
-        only = (f"nothing with --method {cls.name}: only reciprocam masks cells",)
-        if options.mask is not Mask.PIXEL:
-            raise OptionError("--mask", options.mask.value, only)
-        if options.vit_mask is not VitMask.RESIDUAL:
-            raise OptionError("--vit-mask", options.vit_mask.value, only)
-        if options.max_memory is not None:
-            raise OptionError("--max-memory", f"{options.max_memory}B", only)
+        cls.refuse(vars(options))

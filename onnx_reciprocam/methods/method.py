@@ -7,8 +7,15 @@ A *spliced* method writes nodes into the file, so that its maps come out of the 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from enum import Enum
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from onnx_reciprocam.contract import RewriteOptions
+from onnx_reciprocam.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Needs(str, Enum):
@@ -42,3 +49,20 @@ class Method:
     paper: ClassVar[str]
     needs: ClassVar[tuple[Needs, ...]]
     inferences: ClassVar[str] = "1"
+
+    @classmethod
+    @abstractmethod
+    def unsuited(cls) -> dict[str, str]:
+        """Options that mean nothing to the method, by their names in Python, and what they take with it instead."""
+
+    @classmethod
+    def refuse(cls, options: Mapping[str, Any]) -> None:
+        """Refuse options that mean nothing to the method; None and a rewrite's default are no options.
+
+        Raises:
+            OptionError: One of them is set.
+        """
+        for name, words in cls.unsuited().items():
+            value = options.get(name)
+            if value is not None and value != getattr(RewriteOptions, name, None):
+                raise OptionError(f"--{name.replace('_', '-')}", str(getattr(value, "value", value)), (words,))

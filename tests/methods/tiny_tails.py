@@ -195,6 +195,17 @@ def turned(net: Net) -> None:
     net.linear(net.op("Reshape", x, np.array([-1, h * c])), h * c)
 
 
+def padded(net: Net) -> None:
+    """By widths that are worked out, as TorchScript writes them: a row above and two columns to the right."""
+    ends = numpy_helper.from_array(np.zeros(1, np.int64))
+    widths = net.op("Concat", np.array([0, 2, 1, 0]), net.op("ConstantOfShape", np.array([4]), value=ends), axis=0)
+    pairs = net.op("Reshape", widths, np.array([-1, 2]))
+    turned = net.op("Slice", pairs, np.array([-1]), np.array([-5]), np.array([0]), np.array([-1]))
+    flat = net.op("Reshape", net.op("Transpose", turned, perm=[1, 0]), np.array([-1]))
+    x = net.op("Pad", TARGET, net.op("Cast", flat, to=TensorProto.INT64))
+    net.pooled(net.op("Relu", net.conv(x, net.channels, 3, pads=[0] * 4)))
+
+
 def softmax(net: Net) -> None:
     conv_relu(net)
     net.op("Softmax", "logits", output="scores", axis=1)
@@ -271,6 +282,7 @@ CASES: dict[str, Case] = {
     "convnext": Case(convnext),
     "shuffle": Case(shuffle),
     "turned": Case(turned),
+    "padded": Case(padded),
     "logit before softmax": Case(softmax, output="scores"),
     "softmax": Case(softmax, output="scores", score="probability", squash="softmax"),
     "softmax not in the file": Case(conv_relu, score="probability", squash="softmax"),
