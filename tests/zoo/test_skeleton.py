@@ -15,9 +15,7 @@ Float32 = NDArray[np.float32]
 
 ALL = [pytest.param(*entry, id=".".join(entry)) for entry in names()]
 CONVOLUTIONAL = [
-    pytest.param(*entry, id=".".join(entry))
-    for entry in names()
-    if entry[0] in EVERY_WAY and entry[1] == "dynamon"
+    pytest.param(*entry, id=".".join(entry)) for entry in names() if entry[0] in EVERY_WAY and entry[1] == "dynamon"
 ]
 """One graph of each; what the other exporters' say is measured for the table, where a flat map would show."""
 QUICK = [
