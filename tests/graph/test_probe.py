@@ -124,7 +124,7 @@ def test_an_input_that_is_no_tensor() -> None:
 
 def test_weights_that_are_inputs_need_not_be_fed() -> None:
     model = parsed("(float[b, 3] x, float[3, 2] w) => (float[b, 2] y)", "y = MatMul(x, w)", w=(3, 2))
-    assert input_specs(load(model)) == [InputSpec("x", (None, 3), TensorProto.FLOAT)]
+    assert input_specs(load(model)) == [InputSpec("x", (None, 3), TensorProto.FLOAT, ("b", ""))]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,13 @@ def noisy() -> onnx.ModelProto:
     return instead_of("flatten", *nodes)
 
 
+COUNTED: dict[str, object] = {
+    **{"kernel_shape": [4, 4], "strides": [4, 4], "pads": [1, 1, 1, 1]},
+    **{"ceil_mode": 1, "count_include_pad": 1},
+}
+"""A mean that counts what it pads, and more windows than fit."""
+
+
 def before_flatten(op: str, **attributes: object) -> onnx.ModelProto:
     nodes = [
         make(op, ["pool.out"], ["stepped"], "step", **attributes),
@@ -184,7 +191,7 @@ CASES: dict[str, tuple[str, Callable[[], object], str]] = {
     ),
     "no gradient": (
         "RC117",
-        lambda: rc.rewrite(before_flatten("AveragePool", kernel_shape=[1, 1], ceil_mode=1), method="gradcam"),
+        lambda: rc.rewrite(before_flatten("AveragePool", **COUNTED), method="gradcam"),
         "onnx-ad has no gradient for it: AveragePool with ceil_mode=1",
     ),
     "no linear head": (
