@@ -32,6 +32,9 @@ NETWORKS = (
     "vgg16",
     "densenet121",
     "convnext_tiny",
+    "swin_t",
+    "deit_tiny_patch16_224",
+    "vit_b_16",
 )
 
 
