@@ -88,8 +88,11 @@ def noisy() -> onnx.ModelProto:
 
 
 COUNTED: dict[str, object] = {
-    **{"kernel_shape": [4, 4], "strides": [4, 4], "pads": [1, 1, 1, 1]},
-    **{"ceil_mode": 1, "count_include_pad": 1},
+    "kernel_shape": [4, 4],
+    "strides": [4, 4],
+    "pads": [1, 1, 1, 1],
+    "ceil_mode": 1,
+    "count_include_pad": 1,
 }
 """A mean that counts what it pads, and more windows than fit."""
 
