@@ -76,10 +76,11 @@ class Model:
 
     @property
     def is_half(self) -> bool:
-        """Whether it computes in float16 anywhere."""
-        kind = onnx.TensorProto.FLOAT16
-        casts = (a.i == kind for node in self.proto.graph.node if node.op_type == "Cast" for a in node.attribute)
-        return any(casts) or any(tensor.data_type == kind for tensor in tensors(self.proto))
+        """Whether it computes in float16 anywhere: what is stored so and cast to float32 at once does not count."""
+        kind, nodes = onnx.TensorProto.FLOAT16, self.proto.graph.node
+        stored = {tensor.name for tensor in self.proto.graph.initializer if tensor.data_type == kind}
+        casts = (entry.i == kind for node in nodes if node.op_type == "Cast" for entry in node.attribute)
+        return any(casts) or any(not stored.isdisjoint(node.input) for node in nodes if node.op_type != "Cast")
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from onnx_reciprocam.errors import OutputError, ShapeMismatchError
 from onnx_reciprocam.masks import masked_copies
@@ -190,3 +190,11 @@ def test_every_type_of_input_gets_noise() -> None:
         "o": "bool",
     }
     assert all(len(np.unique(array)) > 1 for array in feeds.values())
+
+
+@pytest.mark.parametrize(("reader", "half"), [("Cast", False), ("Mul", True)])
+def test_float16_that_is_only_stored_allows_no_more_rounding(reader: str, half: bool) -> None:
+    weight = numpy_helper.from_array(np.ones(3, np.float16), "w")
+    inputs, attributes = (["w"], {"to": TensorProto.FLOAT}) if reader == "Cast" else (["w", "w"], {})
+    graph = helper.make_graph([make(reader, inputs, ["y"], **attributes)], "stored", [], [], [weight])
+    assert Model("stored", helper.make_model(graph)).is_half == half
