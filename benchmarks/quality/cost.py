@@ -1,6 +1,6 @@
 """What evaluate costs over the inferences that its metrics need: python -m benchmarks.quality.cost writes cost.csv.
 
-Turns: ``evaluate`` on 24 pictures, timed from its first lot to its last, and a bare loop of as many images through the plain
+Turns: ``evaluate``, timed from its first lot to its last, and a bare loop of as many images through the plain
 and the explained session. The pictures are those of ``benchmarks.quality.pictures``.
 """
 
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import datetime as dt
+import io
+import os
 import shutil
 import statistics
 import tempfile
@@ -20,16 +23,18 @@ import onnxruntime
 
 import onnx_reciprocam as rc
 from onnx_reciprocam.evaluation import METRICS, Protocol, evaluate
+from onnx_reciprocam.runtime.atomic import write_atomically
 
 from .networks import NETWORKS, network_file
 from .packages import CACHE
 
 HERE = Path(__file__).parent
-PICTURES, ROUNDS, BATCH, LOT, STEPS = 24, 15, 32, 8, 28
+ROUNDS, BATCH, LOT, STEPS = 15, 32, 8, 28
 SETS = {
-    "adcc": ("drop", "increase", "coherency", "complexity", "adcc"),
-    "all": tuple(METRICS),
+    "adcc": (96, ("drop", "increase", "coherency", "complexity", "adcc")),
+    "all": (16, tuple(METRICS)),
 }
+"""How many pictures, and which metrics."""
 
 
 def main() -> None:
@@ -40,19 +45,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path, default=HERE / "cost.csv")
     given = parser.parse_args()
-    rows = [
-        _row(name, metrics, given.cache, given.rounds) | {"onnxruntime": onnxruntime.__version__}
-        for name in given.networks
-        for metrics in SETS
-    ]
-    with given.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = []
+    for name in given.networks:
+        for metrics in SETS:
+            rows.append(_row(name, metrics, given.cache, given.rounds))
+            write_atomically(given.out, _table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
 
 
 def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
-    path, protocol = network_file(name, cache), Protocol(metrics=SETS[metrics], steps=STEPS)
+    pictures, measured = SETS[metrics]
+    path, protocol = network_file(name, cache), Protocol(metrics=measured, steps=STEPS)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     plain = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -63,16 +73,21 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
         times = []
         for turn in range(rounds + 1):  # the first does not count
             if turn % 2:
-                mine = _evaluated(path, cache, protocol, name, options)
-                times.append((mine, _bare(plain, mapped, protocol)))
+                mine = _evaluated(name, cache, protocol, pictures, options)
+                times.append((mine, _bare(plain, mapped, protocol, pictures)))
             else:
-                bare = _bare(plain, mapped, protocol)
-                times.append((_evaluated(path, cache, protocol, name, options), bare))
+                bare = _bare(plain, mapped, protocol, pictures)
+                times.append((_evaluated(name, cache, protocol, pictures, options), bare))
     ratios = [mine / bare for mine, bare in times[1:]]
     low, middle, high = statistics.quantiles(ratios, n=4)
     row = {
+        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
+        "onnxruntime": onnxruntime.__version__,
+        "cores": os.cpu_count(),
         "network": name,
         "metrics": metrics,
+        "pictures": pictures,
+        "steps": STEPS if protocol.measures("deletion") else "",
         "rounds": rounds,
         "evaluate_s": f"{statistics.median(mine for mine, _ in times[1:]):.3f}",
         "bare_s": f"{statistics.median(bare for _, bare in times[1:]):.3f}",
@@ -83,12 +98,12 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
     return row
 
 
-def _evaluated(path: Path, cache: Path, protocol: Protocol, name: str, options: onnxruntime.SessionOptions) -> float:
+def _evaluated(name: str, cache: Path, protocol: Protocol, pictures: int, options: onnxruntime.SessionOptions) -> float:
     told: list[float] = []
     folder = tempfile.mkdtemp()
     try:
         evaluate(
-            path, cache / "single.csv", folder, methods=["reciprocam"], protocol=protocol, limit=PICTURES,
+            network_file(name, cache), cache / "single.csv", folder, methods=["reciprocam"], protocol=protocol, limit=pictures,
             preprocessing=NETWORKS[name].preprocessing, session_options=options,
             progress=lambda *_: told.append(time.perf_counter()),
         )  # fmt: skip
@@ -97,17 +112,17 @@ def _evaluated(path: Path, cache: Path, protocol: Protocol, name: str, options: 
     return told[-1] - told[0]
 
 
-def _bare(plain: Any, mapped: Any, protocol: Protocol) -> float:
+def _bare(plain: Any, mapped: Any, protocol: Protocol, pictures: int) -> float:
     """As many images as the metrics need, through sessions and nothing else."""
     image = plain.get_inputs()[0]
     batch = np.random.default_rng(0).standard_normal((BATCH, *image.shape[1:])).astype(np.float32)
     games = [name for name in ("deletion", "insertion") if protocol.measures(name)]
-    scored = PICTURES * (3 + len(games) * (protocol.steps + 1))  # the class, p(x), p(E), and the points of each game
+    scored = pictures * (1 + len(games) * (protocol.steps + 1))  # the class, and the points of each game
     classes = np.zeros((LOT, 1), np.int64)
     start = time.perf_counter()
     for first in range(0, scored, BATCH):
         plain.run(None, {image.name: batch[: scored - first]})
-    for _ in range(2 * PICTURES // LOT):
+    for _ in range(2 * pictures // LOT):  # x and E: their maps, and what the network says of them
         mapped.run(None, {image.name: batch[:LOT], "saliency_class_ids": classes})
     return time.perf_counter() - start
 

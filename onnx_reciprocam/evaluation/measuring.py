@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -47,20 +46,20 @@ def measure(
     """
     images = np.stack([picture.image for picture in pictures])
     start = time.perf_counter()
-    maps = subject.explain(method, images, classes)
+    first = subject.explain(method, images, classes)
     seconds = (time.perf_counter() - start) / len(images)
-    saliency = metrics.scaled(maps, *images.shape[2:])
+    saliency = metrics.scaled(first.maps, *images.shape[2:])
     columns: dict[str, NDArray[np.float64]] = {"complexity": metrics.complexity(saliency)}
-    if protocol.measures("drop", "increase"):
-        sure = metrics.confidences(subject.scores, images, saliency, classes)
-        columns |= {"before": sure.before, "after": sure.after}
-        columns |= {
-            "drop": metrics.drop(sure.before, sure.after),
-            "increase": metrics.increase(sure.before, sure.after),
-        }
-    if protocol.measures("coherency"):
-        again = metrics.explained_again(partial(_explain, subject, method), images, saliency, classes)
-        columns["coherency"] = metrics.coherency(saliency, again)
+    if protocol.measures("drop", "increase", "coherency"):
+        kept = metrics.masked(images, saliency).astype(np.float32)
+        if protocol.measures("coherency"):
+            again = subject.explain(method, kept, classes)
+            columns["coherency"] = metrics.coherency(saliency, metrics.scaled(again.maps, *images.shape[2:]))
+            after = again.sure
+        else:
+            after = np.asarray(subject.scores(kept)[np.arange(len(kept)), classes], np.float64)
+        columns |= {"before": first.sure, "after": after}
+        columns |= {"drop": metrics.drop(first.sure, after), "increase": metrics.increase(first.sure, after)}
     for name, game in (("deletion", metrics.deletion), ("insertion", metrics.insertion)):
         if protocol.measures(name):
             columns[name] = game(subject.scores, images, saliency, classes, steps=protocol.steps)
@@ -69,14 +68,6 @@ def measure(
         row | _pointing(one, picture, protocol, counts=counts) | {"seconds": seconds}
         for row, one, picture, counts in zip(rows, saliency, pictures, pointed, strict=True)
     ], saliency
-
-
-def _explain(
-    subject: Subject, method: str, images: NDArray[np.float32], classes: NDArray[np.int64] | None
-) -> NDArray[np.float32]:
-    if classes is None:
-        raise TypeError("every picture has a class here")
-    return subject.explain(method, images.astype(np.float32), classes)
 
 
 def _pointing(saliency: NDArray[np.float64], picture: Prepared, protocol: Protocol, *, counts: bool) -> Values:

@@ -216,7 +216,8 @@ class _Run:
         for row in self.gallery.missing():
             try:
                 prepared = self.subject.prepare(samples[row["sample"]])
-                maps = self.subject.explain(row["method"], prepared.image[None], np.array([row["explained"]], np.int64))
+                ids = np.array([row["explained"]], np.int64)
+                maps = self.subject.explain(row["method"], prepared.image[None], ids).maps
             except ReciprocamError:
                 continue  # its figures stay, and are in every table
             self.gallery.draw(row, prepared.view, maps[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from onnx_reciprocam.errors import ImageError
 from onnx_reciprocam.explainers import ScoreSession, explainer, suited
 from onnx_reciprocam.metrics import box_masks
 from onnx_reciprocam.runtime import read_image
+from onnx_reciprocam.runtime.scores import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +45,18 @@ class Prepared:
     image: NDArray[np.float32]
     view: View
     objects: NDArray[np.bool_] | None
+
+
+class Explained(NamedTuple):
+    """Images as one run of a method sees them.
+
+    Args:
+        maps: ``[n, h, w]``.
+        sure: The explained class's probability, ``[n]``: the run that explains also predicts.
+    """
+
+    maps: NDArray[np.float32]
+    sure: NDArray[np.float64]
 
 
 class Subject:
@@ -96,28 +109,32 @@ class Subject:
         """Probabilities ``[n, classes]`` of images ``[n, C, H, W]``."""
         return np.clip(self.score(images), 0, 1)
 
-    def explain(self, method: str, images: NDArray[np.float32], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Maps ``[n, h, w]`` of images ``[n, C, H, W]``, of one class ``[n]`` each."""
+    def explain(self, method: str, images: NDArray[np.float32], classes: NDArray[np.int64]) -> Explained:
+        """Images ``[n, C, H, W]``, of one class ``[n]`` each."""
         session = self.sessions[method]
         fixed = session.image.shape[0]
         last = self.score.settled.layout == "nhwc"
         moved = images.transpose(0, 2, 3, 1) if last else images
-        maps = []
+        found = []
         for start in range(0, len(images), fixed or len(images)):
             part = moved[start : start + (fixed or len(images))]
             ids = classes[start : start + len(part)]
             missing = (fixed or len(part)) - len(part)
             part = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
             ids = np.concatenate([ids, np.repeat(ids[-1:], missing)])
-            found = _called(session, part, ids)
-            maps.append(found[: len(found) - missing])
-        return np.concatenate(maps)
+            maps, sure = _called(session, part, ids)
+            found.append((maps[: len(maps) - missing], sure[: len(sure) - missing]))
+        maps_of_all, sure_of_all = zip(*found, strict=True)
+        return Explained(np.concatenate(maps_of_all), np.concatenate(sure_of_all))
 
 
-def _called(
-    session: ExplainedSession | BlackBoxSession, images: NDArray[Any], classes: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    return session(images, class_ids=classes[:, None]).saliency[:, 0]
+def _called(session: ExplainedSession | BlackBoxSession, images: NDArray[Any], classes: NDArray[np.int64]) -> Explained:
+    found = session(images, class_ids=classes[:, None])
+    sure = [
+        probabilities(scores.reshape(-1), found.activation)[c]
+        for scores, c in zip(found.predictions, classes, strict=True)
+    ]
+    return Explained(found.saliency[:, 0], np.clip(sure, 0, 1))
 
 
 def _options(method: str, protocol: Protocol, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +152,7 @@ def _objects(sample: Sample, picture: Picture) -> NDArray[np.bool_] | None:
         if mask.shape != picture.shape:
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its picture {width}x{height}"
             raise ImageError(str(sample.mask), f"the mask is {sizes}; they have to be of one size")
-        return np.asarray(mask.max(axis=2) > 0)
+        return (mask[..., 0] | mask[..., 1] | mask[..., 2]) > 0
     if not sample.boxes:
         return None
     return np.asarray(box_masks([list(sample.boxes)], height, width)[0])

@@ -11,6 +11,8 @@ from onnx_reciprocam.metrics.arrays import Float64, Images, check_count, check_i
 from onnx_reciprocam.metrics.scoring import ScoreFn, class_per_image, read, score_images
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
 TAPS, SIGMA = 11, 5.0
@@ -136,21 +138,28 @@ def _area(
     check_count("batch", batch)
     maps = maps_on(images, saliency)
     chosen = _followed(score, images, classes, batch)
-    ranks, pixels = _ranks(maps), maps[0].size
+    pixels = maps[0].size
     turned = np.unique(np.arange(steps + 1) * pixels // steps)  # [P]: pixels that have turned at each point
+    frames = _frames(ends, maps, turned)
     curve = np.empty(len(images) * len(turned))
     for part in parts(curve.size, batch):
-        image, point = np.divmod(np.arange(part.start, part.stop), len(turned))
-        over = ranks[image] < turned[point, None, None]
-        frames = np.where(over[:, None], ends[1][image], ends[0][image])
-        curve[part] = read(score, frames, None if chosen is None else chosen[image]).scores
+        own = np.arange(part.start, part.stop) // len(turned)
+        lot = np.empty((len(own), *images.shape[1:]), images.dtype)
+        for place in lot:
+            place[...] = next(frames)
+        curve[part] = read(score, lot, None if chosen is None else chosen[own]).scores
     heights = curve.reshape(len(images), -1)
     return np.asarray((heights[:, 1:] + heights[:, :-1]) / 2 @ np.diff(turned) / pixels)
 
 
-def _ranks(maps: Float64) -> NDArray[np.int64]:
-    """0 for the most salient pixel of each map, then 1, ...; equals in reading order."""
-    order = np.argsort(-maps.reshape(len(maps), -1), axis=1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(order.shape[1])[None], axis=1)
-    return ranks.reshape(maps.shape)
+def _frames(ends: tuple[Images, Images], maps: Float64, turned: NDArray[np.int64]) -> Iterator[Images]:
+    """``[C, H, W]`` of every image at every point, in one array that changes: copy it."""
+    for first, last, saliency in zip(*ends, maps, strict=True):
+        order = np.argsort(-saliency, axis=None, kind="stable")  # equals in reading order
+        frame, whole = first.copy(), last.reshape(len(last), -1)
+        flat, done = frame.reshape(whole.shape), 0
+        for count in turned:
+            fresh = order[done:count]
+            flat[:, fresh] = whole[:, fresh]
+            done = count
+            yield frame
