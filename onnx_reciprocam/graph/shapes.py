@@ -19,6 +19,7 @@ import onnxruntime as ort
 from onnx_reciprocam.errors import ProbeError, runtime_reason
 from onnx_reciprocam.graph.model import FOLDER_KEY
 from onnx_reciprocam.graph.sizes import check_sizes
+from onnx_reciprocam.graph.thinned import thinned
 from onnx_reciprocam.refusals import NoTensorError, UnknownOperatorError
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def probe(model: Model, size: tuple[int, int] | None = None) -> Shapes:
     check_sizes(light)
     types = _types(light)
     types |= _runtime_types(light, model, types)
-    names, session = _shape_session(light, model, types)
+    names, gone, session = _shape_session(light, model, types)
     specs = input_specs(model)
     shapes, first = _first_run(session, specs, size)
-    seen = dict(zip(names, (tuple(shape.tolist()) for shape in first), strict=True)) | shapes
+    seen = dict(zip(names, (tuple(shape.tolist()) for shape in first), strict=True)) | gone | shapes
     moving = {name: [False] * len(shape) for name, shape in seen.items()}
     for variation in _variations(specs, shapes):
         run, _ = _try(session, specs, variation)
@@ -197,15 +198,17 @@ def weightless(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 def _shape_session(
     light: onnx.ModelProto, model: Model, types: Mapping[str, int]
-) -> tuple[list[str], ort.InferenceSession]:
+) -> tuple[list[str], dict[str, Shape], ort.InferenceSession]:
+    """Tensors whose shapes a session tells, that session, and the shapes of those that it has not."""
     graph = light.graph
     made = [name for node in graph.node for name in node.output if name and types.get(name) != 0]
-    names = list(dict.fromkeys(made))
     del graph.output[:]
+    gone = thinned(light)
+    names = [name for name in dict.fromkeys(made) if name not in gone]
     for i, name in enumerate(names):
         graph.node.append(onnx.helper.make_node("Shape", [name], [f"reciprocam/probe_{i}"]))
         graph.output.append(onnx.helper.make_tensor_value_info(f"reciprocam/probe_{i}", onnx.TensorProto.INT64, None))
-    return names, quiet_session(light.SerializeToString(), model)
+    return names, gone, quiet_session(light.SerializeToString(), model)
 
 
 def quiet_session(data: bytes, model: Model) -> ort.InferenceSession:
