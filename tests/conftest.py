@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import onnxruntime
 import pytest
 
 if TYPE_CHECKING:
@@ -12,6 +15,21 @@ if TYPE_CHECKING:
 
 QUIET = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync",
          "--disable-component-update")  # fmt: skip
+
+
+def pytest_configure() -> None:
+    """Tests that run side by side have one thread per session: onnxruntime's idle threads spin, and take the others' cores."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    opened = onnxruntime.InferenceSession.__init__
+
+    @wraps(opened)
+    def with_one_thread(self: Any, model: Any, sess_options: Any = None, *others: Any, **named: Any) -> None:
+        options = sess_options or onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.intra_op_num_threads or 1
+        opened(self, model, options, *others, **named)
+
+    onnxruntime.InferenceSession.__init__ = with_one_thread
 
 
 @pytest.fixture(scope="session")

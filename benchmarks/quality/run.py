@@ -97,7 +97,7 @@ def middle(network: Network) -> Target:
 def main() -> None:
     """Evaluate, and put each variant's figures into the CSV when it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", choices=[*NETWORKS, []], default=list(NETWORKS))
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"all if none is named: {', '.join(NETWORKS)}")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--set", default="single", choices=["single", "pair"])
     parser.add_argument("--only", help="methods or variants such as gradcam-middle; default: all but black boxes")
@@ -106,6 +106,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="deletion and insertion too, in so many steps")
     parser.add_argument("--out", type=Path, help="default: quality.csv here, or pair.csv")
     given = parser.parse_args()
+    if unknown := sorted(set(given.networks) - set(NETWORKS)):
+        parser.error(f"there is no network {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
     out = given.out or HERE / ("pair.csv" if given.set == "pair" else "quality.csv")
     with Progress() as bars:
         for name in given.networks or NETWORKS:

@@ -30,7 +30,8 @@ def thinned(light: onnx.ModelProto) -> dict[str, Shape]:
     """
     graph = light.graph
     zeros = dict(_zeros(graph))
-    kept, made = [], {name: node for node in graph.node for name in node.output if name in zeros}
+    made = {name: node for node in graph.node for name in node.output if name in zeros}
+    kept: list[onnx.NodeProto] = []
     for node in graph.node:
         kept += _cut(node, zeros, made) if len(node.input) > 1 and node.input[1] in zeros else [node]
     read = Counter(name for node in kept for name in _reads(node)) + Counter(output.name for output in graph.output)
