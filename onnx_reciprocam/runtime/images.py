@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onnx_reciprocam.errors import ImageError
-from onnx_reciprocam.runtime.picture_header import read_header
+from onnx_reciprocam.runtime.picture_header import read_header, without_profile
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 """Of the names of picture files that :func:`read_image` decodes, in lower case."""
@@ -44,7 +44,7 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
     except ValueError as error:
         raise ImageError(name, str(error)) from error
     check_pixels(name, header.height, header.width)
-    return _turn(_to_rgb(_decode(name, data)), header.orientation)
+    return _turn(_to_rgb(_decode(name, without_profile(data))), header.orientation)
 
 
 def check_pixels(name: str, height: int, width: int) -> None:

@@ -87,6 +87,19 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += 12 + length
 
 
+def without_profile(data: bytes) -> bytes:
+    """A picture file without its PNG's colour profile: OpenCV does not apply it, but libpng may complain of it on stderr."""
+    position = len(_PNG)
+    for kind, body in _png_chunks(data) if data.startswith(_PNG) else ():
+        end = position + 12 + len(body)
+        if kind == b"iCCP":
+            return data[:position] + data[end:]
+        if kind == b"IDAT":  # profiles stand before the pixels
+            break
+        position = end
+    return data
+
+
 def _webp(data: bytes) -> Header:
     """The first chunk has the size, an EXIF chunk may follow the pixels (RFC 9649, 2.5 to 2.7)."""
     (kind,) = struct.unpack_from("4s", data, 12)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import cv2
@@ -143,6 +144,12 @@ def test_a_truncated_picture(ending: str, share: float, capfd: pytest.CaptureFix
     data = encode(ending, SEED.integers(0, 256, (40, 50, 3), np.uint8))
     with pytest.raises(ImageError, match=r"the picture is truncated|damaged"):
         read_image(data[: int(len(data) * share)])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_colour_profile_is_passed_over_in_silence(capfd: pytest.CaptureFixture[str]) -> None:
+    broken = chunk(b"iCCP", b"profile\0\0" + zlib.compress(b"no profile"))
+    np.testing.assert_array_equal(read_image(png(CORNERS, COLOR, broken)), CORNERS)
     assert capfd.readouterr() == ("", "")
 
 
