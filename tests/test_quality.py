@@ -23,6 +23,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source, place in MOUNTED.items():
         shutil.copytree(ROOT / source, tree / place)
     shutil.copytree(ROOT / "benchmarks" / "quality", tree / "benchmarks" / "quality")
+    shutil.copy(ROOT / "benchmarks" / "networks.py", tree / "benchmarks")  # which those read
     shutil.copy(ROOT / "pyproject.toml", tree)
     return tree
 

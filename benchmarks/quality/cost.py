@@ -7,11 +7,6 @@ and the explained session. The pictures are those of ``benchmarks.quality.pictur
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime as dt
-import io
-import os
-import shutil
 import statistics
 import tempfile
 import time
@@ -22,8 +17,10 @@ import numpy as np
 import onnxruntime
 
 import onnx_reciprocam as rc
+from benchmarks.networks import about_this_machine, as_csv
 from onnx_reciprocam.evaluation import METRICS, Protocol, evaluate
 from onnx_reciprocam.runtime.atomic import write_atomically
+from onnx_reciprocam.timings import quartiles
 
 from .networks import NETWORKS, network_file
 from .packages import CACHE
@@ -49,18 +46,10 @@ def main() -> None:
     for name in given.networks:
         for metrics in SETS:
             rows.append(_row(name, metrics, given.cache, given.rounds))
-            write_atomically(given.out, _table(rows))
+            write_atomically(given.out, as_csv(rows))
 
 
-def _table(rows: list[dict[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
+def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, str]:
     pictures, measured = SETS[metrics]
     path, protocol = network_file(name, cache), Protocol(metrics=measured, steps=STEPS)
     options = onnxruntime.SessionOptions()
@@ -79,19 +68,16 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
                 bare = _bare(plain, mapped, protocol, pictures)
                 times.append((_evaluated(name, cache, protocol, pictures, options), bare))
     ratios = [mine / bare for mine, bare in times[1:]]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    row = {
-        "date": dt.datetime.now(dt.timezone.utc).date().isoformat(),
-        "onnxruntime": onnxruntime.__version__,
-        "cores": os.cpu_count(),
+    low, high = quartiles(ratios)
+    row = about_this_machine() | {
         "network": name,
         "metrics": metrics,
-        "pictures": pictures,
-        "steps": STEPS if protocol.measures("deletion") else "",
-        "rounds": rounds,
+        "pictures": str(pictures),
+        "steps": str(STEPS) if protocol.measures("deletion") else "",
+        "rounds": str(rounds),
         "evaluate_s": f"{statistics.median(mine for mine, _ in times[1:]):.3f}",
         "bare_s": f"{statistics.median(bare for _, bare in times[1:]):.3f}",
-        "ratio": f"{middle:.3f}",
+        "ratio": f"{statistics.median(ratios):.3f}",
         "quartiles": f"{low:.3f}-{high:.3f}",
     }
     print(row, flush=True)
@@ -100,15 +86,12 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, Any]:
 
 def _evaluated(name: str, cache: Path, protocol: Protocol, pictures: int, options: onnxruntime.SessionOptions) -> float:
     told: list[float] = []
-    folder = tempfile.mkdtemp()
-    try:
+    with tempfile.TemporaryDirectory() as folder:
         evaluate(
             network_file(name, cache), cache / "single.csv", folder, methods=["reciprocam"], protocol=protocol, limit=pictures,
             preprocessing=NETWORKS[name].preprocessing, session_options=options,
             progress=lambda *_: told.append(time.perf_counter()),
         )  # fmt: skip
-    finally:
-        shutil.rmtree(folder)
     return told[-1] - told[0]
 
 

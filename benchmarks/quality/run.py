@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime
 from rich.progress import Progress, TaskID
 
+from benchmarks.networks import as_csv
 from onnx_reciprocam.evaluation import METRICS, Protocol, evaluate, to_rows
 from onnx_reciprocam.methods import BlackBox, InGraph, Needs, methods
 from onnx_reciprocam.rewriter.inspection import automatic
@@ -108,6 +108,8 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := sorted(set(given.networks) - set(NETWORKS)):
         parser.error(f"there is no network {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
+    if given.limit and not given.out:
+        parser.error("--limit wants --out: figures of some pictures do not belong beside those of all")
     out = given.out or HERE / ("pair.csv" if given.set == "pair" else "quality.csv")
     with Progress() as bars:
         for name in given.networks or NETWORKS:
@@ -127,11 +129,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
         about = (row["method"], row["mask"], row["score"], row["where"] or "last")
         return list(NETWORKS).index(row["network"]), order.index(about), list(METRICS).index(row["metric"])
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(kept.values(), key=place))
-    write_atomically(path, text.getvalue().encode())
+    whole = [{column: row.get(column, "") for column in COLUMNS} for row in sorted(kept.values(), key=place)]
+    write_atomically(path, as_csv(whole))
 
 
 def _identity(row: dict[str, Any]) -> tuple[str, ...]:

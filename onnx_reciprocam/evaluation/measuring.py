@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from onnx_reciprocam.evaluation.protocol import Protocol
-    from onnx_reciprocam.evaluation.subject import Prepared, Subject
+    from onnx_reciprocam.evaluation.subject import Explained, Prepared, Subject
 
 Values: TypeAlias = "dict[str, float | None]"
 """A picture's metrics by name; None where one is not defined for it."""
@@ -51,15 +51,7 @@ def measure(
     saliency = metrics.scaled(first.maps, *images.shape[2:])
     columns: dict[str, NDArray[np.float64]] = {"complexity": metrics.complexity(saliency)}
     if protocol.measures("drop", "increase", "coherency"):
-        kept = metrics.masked(images, saliency).astype(np.float32)
-        if protocol.measures("coherency"):
-            again = subject.explain(method, kept, classes)
-            columns["coherency"] = metrics.coherency(saliency, metrics.scaled(again.maps, *images.shape[2:]))
-            after = again.sure
-        else:
-            after = np.asarray(subject.scores(kept)[np.arange(len(kept)), classes], np.float64)
-        columns |= {"before": first.sure, "after": after}
-        columns |= {"drop": metrics.drop(first.sure, after), "increase": metrics.increase(first.sure, after)}
+        columns |= _seen_again(subject, method, images, classes, first, saliency=saliency, protocol=protocol)
     for name, game in (("deletion", metrics.deletion), ("insertion", metrics.insertion)):
         if protocol.measures(name):
             columns[name] = game(subject.scores, images, saliency, classes, steps=protocol.steps)
@@ -68,6 +60,30 @@ def measure(
         row | _pointing(one, picture, protocol, counts=counts) | {"seconds": seconds}
         for row, one, picture, counts in zip(rows, saliency, pictures, pointed, strict=True)
     ], saliency
+
+
+def _seen_again(
+    subject: Subject,
+    method: str,
+    images: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    first: Explained,
+    *,
+    saliency: NDArray[np.float64],
+    protocol: Protocol,
+) -> dict[str, NDArray[np.float64]]:
+    """What is measured on E, the images as far as their maps show them."""
+    kept = metrics.masked(images, saliency).astype(np.float32)
+    columns: dict[str, NDArray[np.float64]] = {}
+    if protocol.measures("coherency"):
+        again, after = subject.explain(method, kept, classes)
+        columns["coherency"] = metrics.coherency(saliency, metrics.scaled(again, *images.shape[2:]))
+    else:  # a map of E would be made for nothing
+        after = np.asarray(subject.scores(kept)[np.arange(len(kept)), classes], np.float64)
+    if protocol.measures("drop", "increase"):
+        columns |= {"before": first.sure, "after": after}
+        columns |= {"drop": metrics.drop(first.sure, after), "increase": metrics.increase(first.sure, after)}
+    return columns
 
 
 def _pointing(saliency: NDArray[np.float64], picture: Prepared, protocol: Protocol, *, counts: bool) -> Values:

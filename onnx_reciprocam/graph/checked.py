@@ -124,7 +124,7 @@ def _check_functions(proto: onnx.ModelProto, name: str) -> None:
     sizes: dict[tuple[str, str], int] = {}
 
     def size(graph: onnx.GraphProto | onnx.FunctionProto) -> int:
-        return sum(called((node.domain, node.op_type)) + sum(map(size, _subgraphs(node))) for node in graph.node)
+        return sum(called((node.domain, node.op_type)) + sum(map(size, subgraphs(node))) for node in graph.node)
 
     def called(key: tuple[str, str]) -> int:
         if key in bodies and key not in sizes:
@@ -140,6 +140,7 @@ def _check_functions(proto: onnx.ModelProto, name: str) -> None:
         raise ModelFileError(name, f"its local functions expand to more than {MAX_NODES:,} nodes.")
 
 
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs in a node: branches, bodies."""
     for attribute in node.attribute:
         yield from (graph for graph in (attribute.g, *attribute.graphs) if graph.node)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
+from onnx_reciprocam.graph.checked import subgraphs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -36,7 +38,7 @@ def thinned(light: onnx.ModelProto) -> dict[str, Shape]:
         kept += _cut(node, zeros, made) if len(node.input) > 1 and node.input[1] in zeros else [node]
     read = Counter(name for node in kept for name in _reads(node)) + Counter(output.name for output in graph.output)
     gone = {name: shape for name, shape in zeros.items() if not read[name]}
-    kept = [node for node in kept if not (node.op_type == "ConstantOfShape" and node.output[0] in gone)]
+    kept = [node for node in kept if node.output[0] not in gone]
     copies = [_like(node, node.input, node.output) for node in kept]  # emptying the list empties its nodes
     del graph.node[:]
     graph.node.extend(copies)
@@ -99,8 +101,7 @@ def _like(node: onnx.NodeProto, inputs: Sequence[str], outputs: Sequence[str]) -
 def _reads(node: onnx.NodeProto) -> Iterator[str]:
     """What a node reads, and what the graphs in it do."""
     yield from node.input
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
-            yield from (output.name for output in graph.output)
-            for inner in graph.node:
-                yield from _reads(inner)
+    for graph in subgraphs(node):
+        yield from (output.name for output in graph.output)
+        for inner in graph.node:
+            yield from _reads(inner)

@@ -89,13 +89,13 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def without_profile(data: bytes) -> bytes:
     """A picture file without its PNG's colour profile: OpenCV does not apply it, but libpng may complain of it on stderr."""
+    if not data.startswith(_PNG) or b"iCCP" not in data[: data.find(b"IDAT")]:  # profiles stand before the pixels
+        return data
     position = len(_PNG)
-    for kind, body in _png_chunks(data) if data.startswith(_PNG) else ():
+    for kind, body in _png_chunks(data):
         end = position + 12 + len(body)
         if kind == b"iCCP":
             return data[:position] + data[end:]
-        if kind == b"IDAT":  # profiles stand before the pixels
-            break
         position = end
     return data
 

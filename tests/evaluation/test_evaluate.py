@@ -91,6 +91,20 @@ def test_figures_are_means_and_adcc_is_made_of_them(made: Any) -> None:
         assert line.figures["adcc"].value == pytest.approx(metrics.adcc(*means))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "columns"),
+    [("drop", {"before", "after", "drop", "increase"}), ("coherency", {"coherency"}), ("pointing", {"pointing"})],
+)
+def test_one_metric_is_what_it_is_among_all(wanted: str, columns: set[str], made: Any, tmp_path: Path) -> None:
+    protocol = replace(Protocol(steps=6), metrics=(wanted,))
+    one = evaluate(*parts(made), tmp_path / "one", **how(protocol=protocol))
+    of_all = {(row["sample"], row["method"]): row for row in made.rows}
+    for row in one.rows:
+        assert {*METRICS, "before", "after"} & row.keys() == columns | {"complexity"}
+        whole = of_all[row["sample"], row["method"]]
+        assert [row[name] for name in columns] == pytest.approx([whole[name] for name in columns], abs=1e-6)
+
+
 def test_intervals_are_those_of_bootstrapped_pictures() -> None:
     rng = np.random.default_rng(5)
     values = rng.random(40)
