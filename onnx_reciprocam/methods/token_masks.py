@@ -61,9 +61,11 @@ def masked_tokens(
     if mask is not Mask.PIXEL:
         if (grid := walk.stacker.windower.grid) is None:
             return _multiplied_out(walk, Tokens(parts, named, before, after), mask, dtype, walk.static(tensor))
-        cells, weights = _lit(*grid)
+        masks = slice(None) if walk.stacker.masks is None else np.array(walk.stacker.masks)
+        cells, weights = (table[masks] for table in _lit(*grid))
         sources = cells if mask is Mask.GAUSSIAN else np.repeat(cells[:, :1], cells.shape[1], axis=1)
-        parts[OWN] = _weighted(walk, parts[OWN], sources, weights.astype(dtype), place(named))
+        patches = walk.stacker.tokenizer.patches(tensor, named, before, after)
+        parts[OWN] = _weighted(walk, patches, sources, weights.astype(dtype), place(named))
     tokens = Tokens(parts, named, before, after, cells=cells)
     nothing_rests = tokens.live == walk.stacker.tokenizer.seen and walk.stacker.tokenizer.is_static
     return walk.stacker.stack(tokens, walk.static(tensor)) if naive or nothing_rests else tokens
@@ -88,12 +90,11 @@ def _lit(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32
     return brightest, np.take_along_axis(weights, brightest, axis=1)
 
 
-def _weighted(walk: Walk, live: Part, sources: NDArray[np.int64], weights: NDArray[np.generic], axis: int) -> Part:
+def _weighted(walk: Walk, patches: gs.Tensor, sources: NDArray[np.int64], weights: NDArray[np.generic], axis: int) -> Part:
     """L patches per mask along ``axis``, each taken from a cell and weighted."""
     branch, rank = walk.branch, len(walk.seen(walk.target))
 
     def make() -> gs.Tensor:
-        patches = walk.stacker.tokenizer.tensor(live)
         taken = branch.op("Gather", patches, branch.constant(sources.ravel(), np.int32, hint="table"), axis=axis)
         lengths = [-1 if i == axis else 1 for i in range(rank)]
         return branch.op("Mul", taken, branch.constant(weights.reshape(lengths), weights.dtype, hint="weights"))

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from onnx_reciprocam.rewriter.network import Target
-    from onnx_reciprocam.tail import Note
 
     S = TypeVar("S", bound="Sized")
 
@@ -35,19 +34,6 @@ def check_open(target: Target) -> None:
         raise UnsupportedModelError(
             "--max-memory needs a grid that is known when the file is rewritten, and here the image's size decides it",
             "Export with fixed height and width.",
-        )
-
-
-def check_tokens(target: Target, notes: Sequence[Note]) -> None:
-    """Refuse what cannot be cut into chunks of cells.
-
-    Raises:
-        UnsupportedModelError: Tokens are carried in parts, which know how many rest.
-    """
-    if target.token_grid or any("token" in note.term.lower() for note in notes):
-        raise UnsupportedModelError(
-            "--max-memory cannot cut the cells of patch tokens into chunks, since all of them are carried as one",
-            "Choose a target with fewer tokens or later in the network, or a higher limit.",
         )
 
 

@@ -29,7 +29,7 @@ from onnx_reciprocam.rewriter.class_choice import chosen_classes
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
 from onnx_reciprocam.rewriter.grid import grid_sizes
-from onnx_reciprocam.rewriter.limit import check_open, check_tokens, within
+from onnx_reciprocam.rewriter.limit import check_open, within
 from onnx_reciprocam.rewriter.maps import finish
 from onnx_reciprocam.rewriter.quantised import check_mask
 from onnx_reciprocam.rewriter.spliced import Spliced
@@ -101,7 +101,6 @@ def _limited(limit: int, whole: _Splicer) -> _Splicer:
     check_open(target)
     if whole.memory <= limit:
         return whole
-    check_tokens(target, whole.walk.notes)
     return within(limit, target.seen_grid, whole, lambda masks: _Splicer(network, target, options, masks=masks))
 
 

@@ -41,7 +41,7 @@ class Stacker:
         self.cells = branch.product([height, width])
         self.count: Size = self.cells if masks is None else len(masks)
         self.windower = Windower(branch, height, width, masks)
-        self.tokenizer = Tokenizer(branch, self.count, copies)
+        self.tokenizer = Tokenizer(branch, self.cells, copies, masks)
         self._fronts: dict[str, gs.Tensor] = {}
         self._rows: dict[str, gs.Tensor] = {}
         self._widened: dict[str, Stacked] = {}

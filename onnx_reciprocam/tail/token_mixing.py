@@ -183,7 +183,7 @@ def _contracted(call: Call, weights: Tokens, values: Tokens) -> Stacked:
     order = [*range(rank - 2), rank - 1, rank - 2, rank]
     product = call.branch.op("MatMul", call.branch.transpose(counted, order), tokenizer.together(values))
     kinds = values.before + values.after + values.live + 1
-    call.spend(call.walk.multiply_adds(call.node) * tokenizer.seen * kinds // _count(values, tokenizer.seen))
+    call.spend(call.walk.multiply_adds(call.node) * tokenizer.carried * kinds // _count(values, tokenizer.seen))
     return call.stacked([product], rank - 2)[0]
 
 

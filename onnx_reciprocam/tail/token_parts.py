@@ -49,7 +49,7 @@ def as_tokens(call: Call, spot: Spot) -> Tokens | Misfit:
         return Misfit("its cells are no row of tokens")
     count = call.stacker.tokenizer.seen
     axes = tuple((Factor(TOKEN, count),) if i in cells else axis for i, axis in enumerate(spot.axes))
-    own = Part(lambda: spot.own, each=True)
+    own = Part(lambda: call.stacker.of_masks(spot.own, cells[0]), each=True)
     return Tokens({OWN: own, REST: Part(lambda: spot.rest, constant=True)}, axes, 0, 0)
 
 

@@ -170,7 +170,7 @@ def _kept(call: Call, term: Tokens, start: int, count: int) -> Part:
         cut = call.branch.slice(tokenizer.split(term, AUX), start, start + count, axis + 1)
         shape = list(call.static_result())
         sizes: list[Size] = [-1 if size is None else size for size in shape]
-        sizes[axis] = call.branch.product([count, tokenizer.count]) if each else count
+        sizes[axis] = call.branch.product([count, tokenizer.masks]) if each else count
         return call.branch.reshape(cut, sizes)
 
     return Part(make, each)
@@ -243,7 +243,7 @@ def _pieces(call: Call, terms: Sequence[Term | None], term: Tokens, axis: int) -
         pieces = [piece for i, other in enumerate(terms) for piece in split(i, other)]
         joined = pieces[0] if len(pieces) == 1 else branch.concat(pieces, axis + 1)
         sizes: list[Size] = [-1 if size is None else size for size in call.static_result()]
-        sizes[axis] = branch.product([call.result()[axis] - tokenizer.seen, tokenizer.count])
+        sizes[axis] = branch.product([call.result()[axis] - tokenizer.seen, tokenizer.masks])
         return branch.reshape(joined, sizes)
 
     return make

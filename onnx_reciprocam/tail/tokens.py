@@ -57,12 +57,15 @@ class Tokenizer:
 
     Args:
         branch: Receives the nodes.
-        count: N.
-        seen: N as probed.
+        count: How many patches there are.
+        carried: How many masks are carried, as probed.
+        masks: Those that are carried, by the numbers of their cells; None for all, N.
     """
 
-    def __init__(self, branch: Branch, count: Size, seen: int) -> None:
-        self.branch, self.count, self.seen = branch, count, seen
+    def __init__(self, branch: Branch, count: Size, carried: int, masks: range | None = None) -> None:
+        self.branch, self.count, self.carried, self.chosen = branch, count, carried, masks
+        self.masks: Size = count if masks is None else len(masks)
+        self.seen = count if isinstance(count, int) else carried  # patches as probed
 
     @property
     def is_static(self) -> bool:
@@ -80,8 +83,6 @@ class Tokenizer:
 
     def originals(self, tensor: gs.Tensor, axes: Axes, before: int, after: int) -> dict[str, Part]:
         """The auxiliary and the live tokens as they are in ``tensor``: cut out of it only where somebody needs them alone."""
-        if not before + after:
-            return {OWN: Part(lambda: tensor, each=True, origin=tensor)}
 
         def cut(start: Size, size: Size) -> gs.Tensor:
             return self._cut(tensor, axes, start, size, self.branch.plus(self.count, before + after))
@@ -91,8 +92,18 @@ class Tokenizer:
             ends += [cut(self.branch.plus(self.count, before), after)] if after else []
             return ends[0] if len(ends) == 1 else self.branch.concat(ends, place(axes))
 
-        live = Part(lambda: cut(before, self.count), each=True, origin=tensor)
-        return {AUX: Part(around, origin=tensor), OWN: live}
+        aux = {AUX: Part(around, origin=tensor)} if before + after else {}
+        own = Part(lambda: self.patches(tensor, axes, before, after, self.chosen), each=True, origin=tensor)
+        return aux | {OWN: own}
+
+    def patches(
+        self, tensor: gs.Tensor, axes: Axes, before: int, after: int, chosen: range | None = None
+    ) -> gs.Tensor:
+        """``tensor`` without its auxiliary tokens, or some patches alone."""
+        if chosen is None and not before + after:
+            return tensor
+        start, size = (before, self.count) if chosen is None else (before + chosen.start, len(chosen))
+        return self._cut(tensor, axes, start, size, self.branch.plus(self.count, before + after))
 
     def _cut(self, tensor: gs.Tensor, axes: Axes, start: Size, size: Size, total: Size) -> gs.Tensor:
         """So many of ``total`` tokens, from ``start``."""
@@ -117,11 +128,11 @@ class Tokenizer:
 
     def rows(self, term: Tokens, kind: str, *, each: bool) -> int:
         """How long the token axis of a part is, as probed; ``each``: one set per mask."""
-        return self.single(term, kind) * (self.seen if each else 1)
+        return self.single(term, kind) * (self.carried if each else 1)
 
     def _tokens(self, term: Tokens, kind: str, *, each: bool) -> Size:
         """The same in every run."""
-        return self.branch.product([self.single(term, kind), self.count] if each else [self.single(term, kind)])
+        return self.branch.product([self.single(term, kind), self.masks] if each else [self.single(term, kind)])
 
     def split(self, term: Tokens, kind: str) -> gs.Tensor:
         """A part as ``[..., N or 1, tokens, ...]``; the token axis must be :func:`is_apart`."""
@@ -129,7 +140,7 @@ class Tokenizer:
         if not part.each:
             return self.branch.unsqueeze(self.tensor(part), [axis])
         sizes = self._lengths(term, self.single(term, kind))
-        return self.branch.reshape(self.tensor(part), [*sizes[:axis], self.count, *sizes[axis:]])
+        return self.branch.reshape(self.tensor(part), [*sizes[:axis], self.masks, *sizes[axis:]])
 
     def merged(self, value: gs.Tensor, term: Tokens, kind: str) -> gs.Tensor:
         """Back from :meth:`split`, of a part with one per mask."""
@@ -144,8 +155,8 @@ class Tokenizer:
         return self.merged(value, term, kind)
 
     def per_mask(self, value: gs.Tensor, axis: int, rank: int) -> gs.Tensor:
-        """``[..., 1, ...]`` repeated N times along ``axis``."""
-        return self.branch.op("Expand", value, self.branch.vector(_at(rank, {axis: self.count})))
+        """``[..., 1, ...]`` repeated along ``axis``, once per mask."""
+        return self.branch.op("Expand", value, self.branch.vector(_at(rank, {axis: self.masks})))
 
     def relaid(self, term: Tokens, axes: Axes) -> Tokens:
         """The same with its factors grouped to other axes."""
@@ -215,7 +226,7 @@ class Tokenizer:
         tokens, keys = (
             self.branch.plus(self.count, sum(ends)) for ends in ((term.before, term.after), term.keys or ())
         )
-        return Stacked(self.branch.reshape(front, [self.count, *self.lengths(term.axes, tokens, keys)]), 0, shape)
+        return Stacked(self.branch.reshape(front, [self.masks, *self.lengths(term.axes, tokens, keys)]), 0, shape)
 
     def around(self, term: Tokens, patches: gs.Tensor, aux: gs.Tensor | None = None) -> gs.Tensor:
         """All patches per mask, with the auxiliary tokens before and after them: ``[..., N, T, ...]``."""
@@ -242,7 +253,8 @@ class Tokenizer:
         here = self._cells(None, rank, cells)
         value, resting = rest, term.parts[REST].value
         dtype = resting.dtype if isinstance(resting, np.ndarray) else None
-        for i, places in enumerate([None] if term.cells is None else term.cells.T):
+        own_cells = None if self.chosen is None else np.array(self.chosen)
+        for i, places in enumerate([own_cells] if term.cells is None else term.cells.T):
             live = own if term.live == 1 else self.branch.slice(own, i, i + 1, cells)
             there = self._cells(places, rank, masks)
             value = self.branch.where(self.branch.equal(there, here), live, value, dtype)

@@ -137,10 +137,11 @@ def live_rows(call: WindowCall) -> list[Stacked] | Misfit:
     table, where = by_cell(window.pairs)
     own = branch.reshape(difference(call, window), [-1, len(window.pairs), channels])
     rows = branch.reshape(windower.gather(own, table.ravel()), [-1, *table.shape, channels])
-    rows = branch.reshape(branch.transpose(rows, [1, 3, 0, 2]), [len(table), channels, -1])  # cells, C, (b pairs)
-    product = branch.op("MatMul", weights_by_cell(call, places), rows)
-    product = branch.reshape(product, [len(table), out, -1, table.shape[1]])
-    product = branch.reshape(branch.transpose(product, [2, 0, 3, 1]), [-1, table.size, out])
+    rows = branch.reshape(branch.transpose(rows, [1, 0, 2, 3]), [len(table), -1, channels])  # cells, (b pairs), C
+    # one axis moved at a time: onnxruntime has a fast path for that alone
+    product = branch.op("MatMul", weights_by_cell(call, places), branch.transpose(rows, [0, 2, 1]))
+    product = branch.reshape(branch.transpose(product, [0, 2, 1]), [len(table), -1, table.shape[1], out])
+    product = branch.reshape(branch.transpose(product, [1, 0, 2, 3]), [-1, table.size, out])
     if (alpha := call.attr("alpha", 1.0)) != 1.0:
         product = branch.op("Mul", product, branch.constant(alpha, window.rest.dtype))
     value = windower.per_mask(windower.gather(product, where), window.pairs.mask, "ReduceSum")

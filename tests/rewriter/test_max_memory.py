@@ -133,10 +133,16 @@ def test_a_grid_that_only_a_run_tells() -> None:
         rc.rewrite(network(side="side"), target=TARGET, max_memory="1GB")
 
 
-def test_tokens_are_not_cut() -> None:
-    path = Path(skeleton.__file__).parent / "transformers" / "vit.ts1.onnx.gz"
-    with pytest.raises(UnsupportedModelError, match=r"cannot cut the cells of patch tokens.*a higher limit"):
-        rc.rewrite(gzip.decompress(path.read_bytes()), max_memory="1kB")
+@pytest.mark.parametrize("mask", ["pixel", "gaussian", "replicated"])
+@pytest.mark.parametrize("name", ["vit.ts1", "vit_registers.dynamon", "mixer.ts1", "cait.dynamon"])
+def test_tokens_in_chunks_equal_the_naive_explanation(name: str, mask: str) -> None:
+    path = Path(skeleton.__file__).parent / "transformers" / f"{name}.onnx.gz"
+    plain = onnx.load_from_string(gzip.decompress(path.read_bytes()))
+    whole = spliced(plain, mask=Mask(mask), target=None)
+    cut = spliced(plain, mask=Mask(mask), target=None, max_memory=whole.memory * 3 // 4)
+    assert cut.chunks > 1
+    found = rc.verify(cut.model, plain, batches=(1,) if name.endswith("ts1") else (2,), cells=4)
+    assert found.passed, str(found)
 
 
 def peak(model: onnx.ModelProto, path: Path) -> float:
