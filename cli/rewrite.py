@@ -20,6 +20,9 @@ from .terminal import command, say, share
 if TYPE_CHECKING:
     from onnx_reciprocam.rewriter import Spliced
 
+MUCH = 2 * 10**9
+"""Bytes that the maps of one image had better not take unasked."""
+
 
 def rewrite(
     model: shared.Model,
@@ -65,7 +68,7 @@ def rewrite(
     )
     names = read_labels(labels)
     spliced = rewrite_with(model, out, options, overwrite=overwrite, preprocessing=preprocessing, labels=names)
-    _summary(out, spliced)
+    _summary(out, spliced, limited=max_memory is not None)
     if report:
         _report(spliced)
     say("Check it:   ", command("verify", out, "--against", model))
@@ -74,13 +77,15 @@ def rewrite(
         say("Classes are numbers until --labels FILE names them, here or in explain: one name per line, in order.")
 
 
-def _summary(out: Path, spliced: Spliced) -> None:
+def _summary(out: Path, spliced: Spliced, *, limited: bool) -> None:
     contract, extra = spliced.contract, spliced.cost / max(spliced.plain_cost, 1)
     grid = "x".join("?" if side is None else str(side) for side in contract.grid)
     say((str(out), "bold"), f": {grid} maps of ", (contract.target, "bold"), f", class {contract.classes}")
     say(f"Extra cost: {share(extra)} of the plain model's multiply-adds")
     if extra > 1:
         say("That is a copy of much of the network per cell: `inspect` shows what other targets cost.")
+    if spliced.memory > MUCH and not limited:
+        say(f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells.")
 
 
 def _report(spliced: Spliced) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,14 @@ def test_rewrite_says_what_maps_take_and_keeps_to_a_limit(cli: CommandLine) -> N
     assert float(cut[1]) <= limit
     assert int(cut[2]) > 1
     np.testing.assert_allclose(rc.ExplainedSession("out.onnx")(images).saliency, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_rewrite_says_when_maps_take_much(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = r"The maps take about \d+\.\d GB: with `--max-memory 1GB` they come in chunks of cells\."
+    assert not re.search(words, cli.works(*REWRITE.split()))
+    monkeypatch.setattr(importlib.import_module("onnx_reciprocam.cli.rewrite"), "MUCH", 1000)
+    assert re.search(words, cli.works(*REWRITE.split()))
+    assert not re.search(words, cli.works(*REWRITE.split(), "--max-memory", "400kB"))
 
 
 @pytest.mark.parametrize(
