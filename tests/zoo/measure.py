@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from onnx_reciprocam.rewriter import Spliced
 
 DEAREST = 30e9
-"""Multiply-adds per image above which a map is not computed here: minutes, and gigabytes."""
+"""Multiply-adds per image above which a map takes minutes, and gigabytes."""
+CHUNKS = 10**9
+"""Bytes that such a map may take."""
 KILOBYTES_64 = 64 * 1024
 
 
@@ -62,8 +64,8 @@ class Row:
         return (*names, self.verdict.replace("|", "\\|"), *numbers, self.widened)
 
 
-def measure(network: str, exporter: str) -> Row:
-    """Rewrite, verify, summarise."""
+def measure(network: str, exporter: str, *, dear: bool = False) -> Row:
+    """Rewrite, verify, summarise; what is too dear for that only if asked, in chunks of cells."""
     plain = load(network, exporter)
     try:
         spliced = rewrite_with(plain, None, RewriteOptions(normalize=Normalize.NONE))
@@ -74,7 +76,13 @@ def measure(network: str, exporter: str) -> Row:
     row = _described(Row(network, exporter, "unjudged", "unjudged: too dear"), spliced)
     brought = sum(tensor.ByteSize() for tensor in spliced.model.graph.initializer[len(plain.graph.initializer) :])
     row = replace(row, grown=brought / max(plain.ByteSize() // 100, KILOBYTES_64))
-    return row if spliced.cost / spliced.batch > DEAREST else _judged(row, spliced.model, plain)
+    if spliced.cost / spliced.batch <= DEAREST:
+        return _judged(row, spliced.model, plain)
+    if not dear:
+        return row
+    spliced = rewrite_with(plain, None, RewriteOptions(normalize=Normalize.NONE, max_memory=CHUNKS))
+    row = _judged(row, spliced.model, plain)
+    return replace(row, verdict=f"{row.verdict}, in {spliced.chunks} chunks")
 
 
 def _described(row: Row, spliced: Spliced) -> Row:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from measure import Row, measure
@@ -28,6 +29,7 @@ drawn weights, rewritten with no option and compared with the naive explanation 
 
 * exporter: `ts1` TorchScript, batch of one; `tsn` TorchScript, any batch; `dynamo1`, `dynamon` torch.export likewise.
 * worst: the largest error as a share of what "exact" allows; spread: of the raw map, as a share of its largest score.
+* in chunks: with `--max-memory 1GB`, as the maps would take more memory than machines have.
 * extra: multiply-adds of the maps over those of the plain model; widened: nodes multiplied out, a copy per cell.
 
 Of {stored} graphs {all} have been measured: {exact} are exact, {refused} are refused by name, {unjudged} cost too much to run, {wrong} are wrong.
@@ -63,7 +65,7 @@ def main(prefixes: list[str]) -> None:
     chosen = [entry for entry in names() if not prefixes or entry[0].startswith(tuple(prefixes))]
     with ProcessPoolExecutor(max_workers=2) as pool:
         rows = []
-        for row in pool.map(measure, *zip(*chosen, strict=True)):
+        for row in pool.map(partial(measure, dear=True), *zip(*chosen, strict=True)):
             print(" | ".join(row.columns()), flush=True)  # noqa: T201 - progress of a script
             rows.append(row)
     if not prefixes:
