@@ -85,7 +85,9 @@ def _summary(out: Path, spliced: Spliced, *, limited: bool) -> None:
     if extra > 1:
         say("That is a copy of much of the network per cell: `inspect` shows what other targets cost.")
     if spliced.memory > MUCH and not limited:
-        say(f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells.")
+        say(
+            f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells."
+        )
 
 
 def _report(spliced: Spliced) -> None:

@@ -90,7 +90,9 @@ def _lit(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32
     return brightest, np.take_along_axis(weights, brightest, axis=1)
 
 
-def _weighted(walk: Walk, patches: gs.Tensor, sources: NDArray[np.int64], weights: NDArray[np.generic], axis: int) -> Part:
+def _weighted(
+    walk: Walk, patches: gs.Tensor, sources: NDArray[np.int64], weights: NDArray[np.generic], axis: int
+) -> Part:
     """L patches per mask along ``axis``, each taken from a cell and weighted."""
     branch, rank = walk.branch, len(walk.seen(walk.target))
 

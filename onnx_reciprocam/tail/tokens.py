@@ -96,9 +96,7 @@ class Tokenizer:
         own = Part(lambda: self.patches(tensor, axes, before, after, self.chosen), each=True, origin=tensor)
         return aux | {OWN: own}
 
-    def patches(
-        self, tensor: gs.Tensor, axes: Axes, before: int, after: int, chosen: range | None = None
-    ) -> gs.Tensor:
+    def patches(self, tensor: gs.Tensor, axes: Axes, before: int, after: int, chosen: range | None = None) -> gs.Tensor:
         """``tensor`` without its auxiliary tokens, or some patches alone."""
         if chosen is None and not before + after:
             return tensor
