@@ -17,6 +17,8 @@ from onnx_reciprocam.tail.fold import run_node
 from onnx_reciprocam.tail.terms import Misfit, Shared, Spot, Stacked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_graphsurgeon as gs
 
     from onnx_reciprocam.tail.call import Call
@@ -81,23 +83,26 @@ def _live(call: Call, spot: Spot, places: Places) -> gs.Tensor:
 
 def columns(call: Call, places: Places) -> gs.Tensor:
     """The layer's weights cell by cell, ``[N, C, classes]``: reordered by nodes, which the runtime folds as it loads."""
-    split, (cells, before, behind, classes) = _laid_out(call, places)
-    moved = call.branch.transpose(call.branch.reshape(call.node.inputs[1], split), [cells, before, behind, classes])
-    return call.branch.reshape(moved, [places.cells, places.before * places.behind, -1])
+    return _moved(call, places, ("cells", "before", "behind", "classes"), [places.cells, _channels(places), -1])
 
 
 def weights_by_cell(call: Call, places: Places) -> gs.Tensor:
     """The same turned, ``[N, classes, C]``: for products with few columns, which the runtime then need not repack."""
-    split, (cells, before, behind, classes) = _laid_out(call, places)
-    moved = call.branch.transpose(call.branch.reshape(call.node.inputs[1], split), [cells, classes, before, behind])
-    return call.branch.reshape(moved, [places.cells, -1, places.before * places.behind])
+    return _moved(call, places, ("cells", "classes", "before", "behind"), [places.cells, -1, _channels(places)])
 
 
-def _laid_out(call: Call, places: Places) -> tuple[list[int], tuple[int, int, int, int]]:
-    """How the weights are cut, and where cells, the channels before and behind them, and classes stand then."""
-    if call.attr("transB", 0):
-        return [-1, *places], (2, 1, 3, 0)
-    return [*places, -1], (1, 0, 2, 3)
+def _moved(call: Call, places: Places, order: Sequence[str], lengths: Sequence[int]) -> gs.Tensor:
+    """The weights with their axes in this order, joined to ``lengths``; each Reshape is a copy while the runtime folds."""
+    axes = {"classes": -1, **places._asdict()} if call.attr("transB", 0) else {**places._asdict(), "classes": -1}
+    unit = "behind" if places.behind == 1 else "before" if places.before == 1 else None
+    names = [name for name in axes if name != unit]
+    split = call.branch.reshape(call.node.inputs[1], [axes[name] for name in names])
+    moved = call.branch.transpose(split, [names.index(name) for name in order if name != unit])
+    return moved if unit else call.branch.reshape(moved, lengths)
+
+
+def _channels(places: Places) -> int:
+    return places.before * places.behind
 
 
 def _resting(call: Call, spot: Spot, places: Places) -> gs.Tensor | Misfit | None:
