@@ -6,7 +6,8 @@
 Random weights from a fixed seed; BatchNorm is told the statistics of noise, and the last layer is scaled so that scores
 have deviation one. The network is exported by torch.export, rewritten, and run in onnxruntime; the same network is
 explained by the peer in PyTorch. Maps of the predicted class, both before they are enlarged, are scaled to [0, 1] in double
-precision. Of twelve images of noise the two are taken whose GradCAM the peer itself rounds least.
+precision. Of 24 images of noise those six are looked at that keep farthest from the kinks of the ReLUs behind the target,
+and the two taken whose GradCAM the peer itself rounds least.
 
 The peer explains every image in double precision too. Where its own two answers differ, no comparison in single precision
 can be better: a gate (ReLU) so near its kink that rounding opens or shuts it, or a small difference of large numbers.
@@ -30,6 +31,7 @@ import onnx
 import onnxruntime as ort
 import pytorch_grad_cam as peer
 import torch
+from agreement_kinks import far_from_kinks
 from agreement_networks import NETWORKS, Case, exported, healthy, hooked
 from agreement_sampled import GRAD_CAM
 from pytorch_grad_cam.ablation_layer import AblationLayer, AblationLayerVit
@@ -55,8 +57,8 @@ CLASSES = {
 }
 MIDDLE = ["gradcam", "layercam"]
 ZEROED = f"{GRAD_CAM}, channels set to 0"
-IMAGES = 12
-"""Of noise, among which two are chosen."""
+IMAGES = 24
+"""Of noise, among which two are chosen that rounding moves little: by the peer alone, before ours is asked."""
 HALF = onnx.TensorProto.FLOAT16
 
 
@@ -136,7 +138,7 @@ def compare(name: str) -> list[dict[str, Any]]:
     model = exported(net, noise[:2])
     rows: list[dict[str, Any]] = []
     for place in filter(None, (case.last, case.middle)):
-        images = steady(case, net, place, noise)
+        images = steady(case, net, place, far_from_kinks(net, place, noise))
         features = hooked(net, place, images)
         target = tensor(model, features.numpy(), images)
         for method in CLASSES if place == case.last else MIDDLE:
@@ -155,7 +157,7 @@ def compare(name: str) -> list[dict[str, Any]]:
 
 
 def steady(case: Case, net: nn.Module, place: str, noise: torch.Tensor) -> torch.Tensor:
-    """The two images whose GradCAM rounding moves least, as the peer alone tells from its two precisions."""
+    """The two images whose GradCAM moves least between the peer's two precisions."""
     twice = copy.deepcopy(net).double()
     reshape = {"reshape_transform": patches} if case.tokens else {}
     moves = []
