@@ -202,8 +202,10 @@ def compare_sampled(
     rows += judged((name, "scorecam", place), ours, sampled.score_cam(net, layer, one, first))
     for steps in NETWORKS[name].steps:
         ours = around(model, "extremal", one, samples=steps)
-        frozen = copy.deepcopy(net)  # TorchRay takes the gradients of the weights away for good
-        rows += judged((name, "extremal", "input"), ours, sampled.extremal(frozen, one, first, AREA, steps))
+        frozen = copy.deepcopy(net)  # TorchRay takes the gradients of the weights away for good, and has one precision
+        nudged = torch.nextafter(one, torch.full_like(one, torch.inf))
+        ways = [sampled.extremal(frozen, image, first, AREA, steps) for image in (one, nudged)]
+        rows += judged((name, "extremal", "input"), ours, *ways)
     return rows
 
 

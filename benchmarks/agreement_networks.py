@@ -51,13 +51,13 @@ def pooled(head: str) -> Callable[[Any], list[nn.Module]]:
 
 
 NETWORKS = {
-    "resnet18": Case(torchvision.models.resnet18, "layer4", "layer3", pooled("fc"), steps=(20,)),
+    "resnet18": Case(torchvision.models.resnet18, "layer4", "layer3", pooled("fc"), steps=(1, 5, 20)),
     "resnet50": Case(torchvision.models.resnet50, "layer4", "layer3", pooled("fc")),
     "vgg16": Case(
         torchvision.models.vgg16, "features.30", "features.23", lambda net: [net.avgpool, nn.Flatten(), net.classifier]
     ),
     "mobilenet_v2": Case(
-        torchvision.models.mobilenet_v2, "features.18", "features.13", pooled("classifier.1"), steps=(20,)
+        torchvision.models.mobilenet_v2, "features.18", "features.13", pooled("classifier.1"), steps=(1, 5, 20)
     ),
     "densenet121": Case(
         torchvision.models.densenet121,
