@@ -29,7 +29,7 @@ drawn weights, rewritten with no option and compared with the naive explanation 
 
 * exporter: `ts1` TorchScript, batch of one; `tsn` TorchScript, any batch; `dynamo1`, `dynamon` torch.export likewise.
 * worst: the largest error as a share of what "exact" allows; spread: of the raw map, as a share of its largest score.
-* in chunks: with `--max-memory 1GB`, as the maps would take more memory than machines have.
+* in chunks: with `--max-memory 1GB`, since in one go the maps would take 10 GB and more.
 * extra: multiply-adds of the maps over those of the plain model; widened: nodes multiplied out, a copy per cell.
 
 Of {stored} graphs {all} have been measured: {exact} are exact, {refused} are refused by name, {unjudged} cost too much to run, {wrong} are wrong.
