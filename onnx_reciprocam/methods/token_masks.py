@@ -61,8 +61,7 @@ def masked_tokens(
     if mask is not Mask.PIXEL:
         if (grid := walk.stacker.windower.grid) is None:
             return _multiplied_out(walk, Tokens(parts, named, before, after), mask, dtype, walk.static(tensor))
-        masks = slice(None) if walk.stacker.masks is None else np.array(walk.stacker.masks)
-        cells, weights = (table[masks] for table in _lit(*grid))
+        cells, weights = _lit(*grid, walk.stacker.masks)
         sources = cells if mask is Mask.GAUSSIAN else np.repeat(cells[:, :1], cells.shape[1], axis=1)
         patches = walk.stacker.tokenizer.patches(tensor, named, before, after)
         parts[OWN] = _weighted(walk, patches, sources, weights.astype(dtype), place(named))
@@ -81,13 +80,14 @@ def _multiplied_out(walk: Walk, tokens: Tokens, mask: Mask, dtype: np.dtype[np.g
     return Stacked(stacker.tokenizer.around(tokens, weighted), axis, shape)
 
 
-def _lit(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Every mask's own cell, its neighbours, and at the border others of weight zero: cells and weights, ``[N, L]``."""
+def _lit(height: int, width: int, masks: range | None) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Each of the masks' own cell, its neighbours, and at the border others of weight zero: cells and weights, ``[N, L]``."""
     every, values = neighbours(height, width)
     weights = np.zeros((every.masks, every.cells), np.float32)
     weights[every.mask, every.cell] = values
     brightest = np.argsort(-weights, axis=1, kind="stable")[:, : np.bincount(every.mask).max()]
-    return brightest, np.take_along_axis(weights, brightest, axis=1)
+    some = slice(None) if masks is None else slice(masks.start, masks.stop)
+    return brightest[some], np.take_along_axis(weights, brightest, axis=1)[some]
 
 
 def _weighted(
