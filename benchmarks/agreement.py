@@ -158,15 +158,13 @@ def compare(name: str) -> list[dict[str, Any]]:
 
 def steady(case: Case, net: nn.Module, place: str, noise: torch.Tensor) -> torch.Tensor:
     """The two images whose GradCAM moves least between the peer's two precisions."""
-    twice = copy.deepcopy(net).double()
-    reshape = {"reshape_transform": patches} if case.tokens else {}
-    moves = []
+    twice, moves = copy.deepcopy(net).double(), []
     for image in noise.split(1):
         with torch.no_grad():
             ids = net(image).argmax(1).tolist()
-        ways = ((net, image), (twice, image.double()))
-        maps = [theirs("gradcam", way, way.get_submodule(place), given, ids, **reshape) for way, given in ways]
-        moves.append(difference("gradcam", *maps))
+        given = {"place": place, "method": "gradcam", "ids": ids, "features": image}  # GradCAM reads no features
+        single, double = (references(case, *way, **given)[0][1] for way in ((net, image), (twice, image.double())))
+        moves.append(difference("gradcam", single, double))
     return noise[np.argsort(moves)[:2].tolist()]
 
 
@@ -220,10 +218,10 @@ def around(model: onnx.ModelProto, method: str, images: torch.Tensor, **options:
 def references(
     case: Case,
     net: nn.Module,
+    images: torch.Tensor,
     *,
     place: str,
     method: str,
-    images: torch.Tensor,
     features: torch.Tensor,
     ids: list[int],
 ) -> Answers:

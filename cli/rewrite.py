@@ -84,7 +84,7 @@ def _summary(out: Path, spliced: Spliced, *, limited: bool) -> None:
     say(f"Extra cost: {share(extra)} of the plain model's multiply-adds")
     if extra > 1:
         say("That is a copy of much of the network per cell: `inspect` shows what other targets cost.")
-    if spliced.memory > MUCH and not limited:
+    if spliced.memory > MUCH and not limited and contract.method == "reciprocam" and None not in contract.grid:
         say(
             f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells."
         )

@@ -39,6 +39,7 @@ def test_rewrite_says_when_maps_take_much(cli: CommandLine, monkeypatch: pytest.
     monkeypatch.setattr(importlib.import_module("onnx_reciprocam.cli.rewrite"), "MUCH", 1000)
     assert re.search(words, cli.works(*REWRITE.split()))
     assert not re.search(words, cli.works(*REWRITE.split(), "--max-memory", "400kB"))
+    assert not re.search(words, cli.works(*REWRITE.split(), "--method", "ablationcam"))  # which cuts nothing
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_tokens_in_chunks_equal_the_naive_explanation(name: str, mask: str) -> N
     whole = spliced(plain, mask=Mask(mask), target=None)
     cut = spliced(plain, mask=Mask(mask), target=None, max_memory=whole.memory * 3 // 4)
     assert cut.chunks > 1
-    found = rc.verify(cut.model, plain, batches=(1,) if name.endswith("ts1") else (2,), cells=4)
+    found = rc.verify(cut.model, plain, batches=(1,) if name.endswith("ts1") else (2,))
     assert found.passed, str(found)
 
 
