@@ -62,11 +62,11 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, str]:
         times = []
         for turn in range(rounds + 1):  # the first does not count
             if turn % 2:
-                mine = _evaluated(name, cache, protocol, pictures, options)
+                mine = _evaluated(name, cache, protocol, pictures)
                 times.append((mine, _bare(plain, mapped, protocol, pictures)))
             else:
                 bare = _bare(plain, mapped, protocol, pictures)
-                times.append((_evaluated(name, cache, protocol, pictures, options), bare))
+                times.append((_evaluated(name, cache, protocol, pictures), bare))
     ratios = [mine / bare for mine, bare in times[1:]]
     low, high = quartiles(ratios)
     row = about_this_machine() | {
@@ -84,13 +84,12 @@ def _row(name: str, metrics: str, cache: Path, rounds: int) -> dict[str, str]:
     return row
 
 
-def _evaluated(name: str, cache: Path, protocol: Protocol, pictures: int, options: onnxruntime.SessionOptions) -> float:
+def _evaluated(name: str, cache: Path, protocol: Protocol, pictures: int) -> float:
     told: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         evaluate(
             network_file(name, cache), cache / "single.csv", folder, methods=["reciprocam"], protocol=protocol, limit=pictures,
-            preprocessing=NETWORKS[name].preprocessing, session_options=options,
-            progress=lambda *_: told.append(time.perf_counter()),
+            preprocessing=NETWORKS[name].preprocessing, progress=lambda *_: told.append(time.perf_counter()),
         )  # fmt: skip
     return told[-1] - told[0]
 

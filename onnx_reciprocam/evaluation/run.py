@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnxruntime
 
 from onnx_reciprocam.contract import Preprocessing
 from onnx_reciprocam.errors import ImageError, InputError, OptionError, ReciprocamError, SourceError, WriteError
@@ -23,9 +26,10 @@ from onnx_reciprocam.evaluation.summary import summarise
 from onnx_reciprocam.methods import find
 from onnx_reciprocam.result_folder import locked
 from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.work_ahead import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from onnx_reciprocam.evaluation.sample import Sample
     from onnx_reciprocam.evaluation.subject import Prepared
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
 
 LOT = 8
 """Pictures that are measured together: with deletion's steps they fill many runs of the network."""
+READERS = 3
+"""Threads that read the pictures of the next lot meanwhile."""
 METHODS = ("reciprocam", "gradcam", "gradcam++", "layercam", "eigencam", "activation")
 """Those that are compared unless the caller names others: all of them one run each."""
 
@@ -86,7 +92,7 @@ def evaluate(
         preprocessing: How pictures become the input; ImageNet's if None.
         output: The output to explain; the first that scores classes if None.
         providers: onnxruntime's execution providers.
-        session_options: onnxruntime's ``SessionOptions``.
+        session_options: onnxruntime's ``SessionOptions``; if None, threads that do not spin, for pictures are read meanwhile.
         progress: Told how many of how many pictures times methods are done, and which is next.
         options: Of the methods, as :func:`~onnx_reciprocam.explainer` takes them.
 
@@ -115,7 +121,7 @@ def evaluate(
         options,
         preprocessing=preprocessing,
         providers=providers,
-        session_options=session_options,
+        session_options=session_options or _sleeping(),
     )
     folder = Path(folder)
     settings = {
@@ -136,6 +142,14 @@ def evaluate(
         run.redraw({key_of(sample): sample for sample in samples})
         write_results(found, network.model.name, chosen, labels, run.gallery)
     return found
+
+
+def _sleeping() -> onnxruntime.SessionOptions:
+    """Threads that wait asleep: spinning, they take the cores from those that read and compare."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what fails is raised
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _check_inputs(network: Network, labels: Sequence[str]) -> None:
@@ -189,24 +203,27 @@ class _Run:
         left = [(s, [m for m in methods if (key_of(s), m) not in done]) for s in samples]
         total = len(samples) * len(methods)
         count = total - sum(len(missing) for _, missing in left)
-        for lot in _lots([entry for entry in left if entry[1]]):
-            pictures = self._prepared([sample for sample, _ in lot])
-            for method in methods:
-                wanted = [picture for picture, (_, missing) in zip(pictures, lot, strict=True) if method in missing]
-                if wanted:
-                    self.progress(count, total, method)
-                    self.records.append(self._rows(wanted, method))
-                    count += len(wanted)
+        entries = [entry for entry in left if entry[1]]
+        with closing(in_order(lambda entry: self._read(entry[0]), entries, READERS)) as reading:
+            while lot := list(islice(reading, LOT)):
+                pictures = self._predicted([picture for _, picture in lot])
+                for method in methods:
+                    wanted = [p for p, ((_, missing), _) in zip(pictures, lot, strict=True) if method in missing]
+                    if wanted:
+                        self.progress(count, total, method)
+                        self.records.append(self._rows(wanted, method))
+                        count += len(wanted)
         self.progress(count, total, "")
 
-    def _prepared(self, samples: Sequence[Sample]) -> list[_Picture]:
-        """What the network makes of them; of those that cannot be read, why."""
-        pictures: list[_Picture] = []
-        for sample in samples:
-            try:
-                pictures.append(_Picture(sample, self.subject.prepare(sample)))
-            except ReciprocamError as error:  # noqa: PERF203 - each picture by itself
-                pictures.append(_Picture(sample, None, error=_reason(error)))
+    def _read(self, sample: Sample) -> _Picture:
+        """As the network takes it; if it cannot be read, why."""
+        try:
+            return _Picture(sample, self.subject.prepare(sample))
+        except ReciprocamError as error:
+            return _Picture(sample, None, error=_reason(error))
+
+    def _predicted(self, pictures: Sequence[_Picture]) -> list[_Picture]:
+        """With the class that the network predicts."""
         seen = [picture.prepared.image for picture in pictures if picture.prepared is not None]
         guesses = iter(self.subject.scores(np.stack(seen)).argmax(axis=1) if seen else [])
         return [p if p.prepared is None else replace(p, predicted=int(next(guesses))) for p in pictures]
@@ -275,8 +292,3 @@ def _row(sample: Sample, method: str, **values: Any) -> dict[str, Any]:
 
 def _reason(error: ReciprocamError) -> str:
     return error.reason if isinstance(error, ImageError) else str(error)
-
-
-def _lots(entries: Sequence[tuple[Sample, list[str]]]) -> Iterator[Sequence[tuple[Sample, list[str]]]]:
-    for start in range(0, len(entries), LOT):
-        yield entries[start : start + LOT]

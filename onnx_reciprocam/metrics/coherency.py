@@ -85,8 +85,8 @@ def coherency(saliency: ArrayLike, again: ArrayLike) -> Float64:
     if second.shape != first.shape:
         raise ShapeMismatchError("again", second.shape, first.shape)
     first, second = _centred(first), _centred(second)
-    lengths = np.sqrt((first**2).sum(1) * (second**2).sum(1))
-    correlation = (first * second).sum(1) / np.where(lengths > 0, lengths, 1)
+    lengths = np.sqrt(_products(first, first) * _products(second, second))
+    correlation = _products(first, second) / np.where(lengths > 0, lengths, 1)
     return np.where(lengths > 0, np.clip((1 + correlation) / 2, 0, 1), 0)
 
 
@@ -100,4 +100,10 @@ def _explained(explain: ExplainFn, images: Images, classes: NDArray[np.int64] | 
 def _centred(maps: Float64) -> Float64:
     """``[B, H * W]`` around 0; scaled first, so that no square over- or underflows and flat is exactly zero."""
     flat = minmax(maps).reshape(len(maps), -1)
-    return np.asarray(flat - flat.mean(1, keepdims=True))
+    flat -= flat.mean(1, keepdims=True)
+    return flat
+
+
+def _products(first: Float64, second: Float64) -> Float64:
+    """Scalar products of rows."""
+    return np.asarray(np.einsum("ij,ij->i", first, second))

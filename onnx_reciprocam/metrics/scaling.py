@@ -9,7 +9,7 @@ import numpy as np
 from onnx_reciprocam.metrics.arrays import Float64, check_count, real_maps
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
 
 def minmax(saliency: ArrayLike) -> Float64:
@@ -28,10 +28,12 @@ def minmax(saliency: ArrayLike) -> Float64:
     Source:
         Poppi et al., arXiv:2104.10252, section 3.
     """
-    halves = real_maps("saliency", saliency) / 2  # the range of all float64 does not fit into float64, half of it does
-    raised = halves - halves.min((1, 2), keepdims=True)
-    top = raised.max((1, 2), keepdims=True)
-    return np.asarray(raised / np.where(top > 0, top, 1))
+    maps = real_maps("saliency", saliency)
+    cells = maps.reshape(len(maps), -1) / 2  # the range of all float64 does not fit into float64, half of it does
+    cells -= cells.min(1, keepdims=True)
+    top = cells.max(1, keepdims=True)
+    cells /= np.where(top > 0, top, 1)
+    return cells.reshape(maps.shape)
 
 
 def upsample(saliency: ArrayLike, height: int, width: int) -> Float64:
@@ -59,10 +61,8 @@ def upsample(saliency: ArrayLike, height: int, width: int) -> Float64:
     check_count("height", height)
     check_count("width", width)
     maps = real_maps("saliency", saliency)
-    low, high, share = _neighbours(maps.shape[1], height)
-    tall = _between(maps[:, low], maps[:, high], share[:, None])
-    low, high, share = _neighbours(maps.shape[2], width)
-    return _between(tall[..., low], tall[..., high], share)
+    large = _enlarged(_enlarged(maps, height, 1), width, 2)
+    return np.clip(large, maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True), out=large)
 
 
 def scaled(saliency: ArrayLike, height: int, width: int) -> Float64:
@@ -87,13 +87,15 @@ def scaled(saliency: ArrayLike, height: int, width: int) -> Float64:
     return upsample(minmax(saliency), height, width)
 
 
-def _neighbours(cells: int, pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Float64]:
-    """The cells before and behind each pixel's centre, and how far it lies between them, in [0, 1)."""
+def _enlarged(maps: Float64, pixels: int, axis: int) -> Float64:
+    """One axis resized; rounding may leave a cell's value by its last bit."""
+    cells = maps.shape[axis]
     centre = np.clip((np.arange(pixels) + 0.5) * cells / pixels - 0.5, 0, cells - 1)
-    low = np.floor(centre).astype(np.int64)
-    return low, np.minimum(low + 1, cells - 1), centre - low
-
-
-def _between(low: Float64, high: Float64, share: Float64) -> Float64:
-    """``share`` of the way from ``low`` to ``high``, never past either."""
-    return np.clip(low + share * (high - low), np.minimum(low, high), np.maximum(low, high))
+    before = np.floor(centre).astype(np.int64)
+    share = np.expand_dims(centre - before, tuple(range(1, maps.ndim - axis)))
+    way = np.diff(maps, axis=axis, append=maps.take([-1], axis)).take(
+        before, axis
+    )  # take leaves rows in order in memory
+    way *= share
+    way += maps.take(before, axis)
+    return np.asarray(way)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from onnx_reciprocam.dataset.pipeline import in_order
 from onnx_reciprocam.errors import OptionError, SourceError, WriteError
 from onnx_reciprocam.reporting.batch_folder import MAKE_ONE, count_rows, read_settings, rows
 from onnx_reciprocam.reporting.cards import Place, card
@@ -20,6 +19,7 @@ from onnx_reciprocam.reporting.page import page
 from onnx_reciprocam.result_folder import locked
 from onnx_reciprocam.runtime.atomic import write_atomically
 from onnx_reciprocam.runtime.cores import core_count
+from onnx_reciprocam.work_ahead import in_order
 
 if TYPE_CHECKING:
     import os

@@ -59,8 +59,10 @@ def prepare(picture: Picture, settled: Preprocessing) -> tuple[NDArray[np.float3
     fitted, region = _fit(picture, settled)
     pixels = _color(fitted, settled.color).astype(np.float32)
     mean, std = np.array(settled.mean, np.float32), np.array(settled.std, np.float32)
-    scaled = (pixels * np.float32(settled.scale) - mean) / std
-    return (scaled.transpose(2, 0, 1) if settled.layout == "nchw" else scaled)[None], region
+    pixels *= np.float32(settled.scale)
+    pixels -= mean
+    pixels /= std
+    return (pixels.transpose(2, 0, 1) if settled.layout == "nchw" else pixels)[None], region
 
 
 def _layout(model: ModelInput) -> str:

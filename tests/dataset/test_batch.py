@@ -259,7 +259,7 @@ def test_progress_counts_up(model: Path, pictures: Path, tmp_path: Path) -> None
 
 
 def test_more_is_never_read_ahead_than_threads_need() -> None:
-    from onnx_reciprocam.dataset.pipeline import in_order
+    from onnx_reciprocam.work_ahead import in_order
 
     taken = 0
 
