@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,18 @@ def difference(
     return f"{100 * (figure(ours) - figure(theirs)):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
+def total(parts: NDArray[np.float64]) -> float:
+    """ADCC of a data set, from drop, coherency and complexity of each picture, ``[n, 3]``."""
+    return adcc(*np.clip(parts.mean(0), 0, 1))
+
+
 def main() -> None:
     """One line per network and variant."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=CACHE)
     for network in sorted((parser.parse_args().cache / "results" / "single-None").iterdir()):
+        if not (network / BASE).is_dir():
+            sys.exit(f"{network.name}: nothing to compare with; run benchmarks.quality.run --only {BASE} first")
         base = read(network / BASE)
         for folder in sorted(path for path in network.iterdir() if path.name != BASE):
             own = read(folder)
@@ -51,9 +59,8 @@ def main() -> None:
             parts = [np.array([[rows[s][name] for name in PARTS] for s in shared]) for rows in (own, base)]
             pointed = [s for s in shared if own[s].get("pointing") is not None]
             hits = [np.array([rows[s]["pointing"] for s in pointed]) for rows in (own, base)]
-            total = difference(parts[0], parts[1], lambda values: adcc(*np.clip(values.mean(0), 0, 1)))
             pointing = difference(hits[0], hits[1], lambda values: float(values.mean()))
-            print(f"{network.name} {folder.name}: ADCC {total}, pointing {pointing}")
+            print(f"{network.name} {folder.name}: ADCC {difference(parts[0], parts[1], total)}, pointing {pointing}")
 
 
 if __name__ == "__main__":
