@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +13,9 @@ from onnx_reciprocam.errors import ReciprocamError
 
 from .app import app
 from .terminal import fail
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ["app", "main"]
 
@@ -20,6 +26,8 @@ _INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> None:
     """Run ``onnx-reciprocam``; what a user can cause ends in one line on stderr, never in a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(run(arguments))
 
 
@@ -41,6 +49,18 @@ def run(arguments: list[str] | None = None) -> int:
     if code == _INTERRUPTED:
         fail("interrupted; nothing half-written is left.")
     return code
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """The first Ctrl-C ends the run in order; the second, while threads are being waited for, at once."""
+    signal.signal(signal.SIGINT, _leave)
+    raise KeyboardInterrupt
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the cursor, which a progress bar hides
+    os._exit(_INTERRUPTED)
 
 
 def _message(error: Exception) -> str:

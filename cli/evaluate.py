@@ -166,10 +166,19 @@ picture and method). The same call goes on where a run was cut short; further me
     elif any(line.figures for line in found.lines):
         _show(found, chosen)
     if not any(line.figures for line in found.lines):
-        path, reason = next(iter(found.failures.items()))
-        page = found.folder / "report.html"
-        fail(f"no picture was explained by every method, such as {path}: {reason.rstrip('.')}; all are in {page}")
+        fail(_why_nothing(found))
         raise typer.Exit(1)
+
+
+def _why_nothing(found: Evaluation) -> str:
+    """There are no figures."""
+    from onnx_reciprocam.evaluation.summary import UNPOINTED
+
+    if not found.failures:
+        return f"nothing was measured: {UNPOINTED}; try --explain label."
+    path, reason = next(iter(found.failures.items()))
+    page = found.folder / "report.html"
+    return f"no picture was explained by every method, such as {path}: {reason.rstrip('.')}; all are in {page}"
 
 
 def _protocol(
@@ -189,19 +198,22 @@ def _protocol(
 def _show(found: Evaluation, protocol: Protocol) -> None:
     """The table, what its columns are, what was not explained, and where to read on."""
     from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
-    from onnx_reciprocam.evaluation.summary import compared
+    from onnx_reciprocam.evaluation.summary import UNPOINTED, compared, picture_of
 
     names = [name for name in protocol.metrics if any(name in line.figures for line in found.lines)]
     for table in _tables(found, names, Console().width):
         Console().print(table)
         say("")
     say("Percent, below it its 95% bootstrap interval; * is the best; time: of one explanation.")
-    pictures, common = len({row["path"] for row in found.rows}), compared(found.rows, [x.method for x in found.lines])
+    pictures = len({picture_of(row) for row in found.rows})
+    common = compared(found.rows, [line.method for line in found.lines])
     for name in names:
         better = "higher" if name in HIGHER else "lower"
         count = max(line.figures[name].pictures for line in found.lines if name in line.figures)
-        only = "" if count == common else f"; {_pictures(count)}"
+        only = "" if count == common else f"; {count:,} map{'' if count == 1 else 's'}"
         say((f"  {METRICS[name]:7}{MEANINGS[name]}; {better} is better{only}", "dim"))
+    if missing := [METRICS[name] for name in protocol.metrics if name not in names]:
+        say((f"  not measured: {', '.join(missing)}; {UNPOINTED}", "dim"))
     if found.failures:
         path, reason = next(iter(found.failures.items()))
         say((f"{len(found.failures)} of {_pictures(pictures)} not explained", "red"), f", such as {path}: {reason}")

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.networks import as_csv
 from onnx_reciprocam import metrics
 from onnx_reciprocam.evaluation import Protocol
-from onnx_reciprocam.evaluation.run import LOT
+from onnx_reciprocam.evaluation.lots import LOT
 from onnx_reciprocam.evaluation.sources import read_source
 from onnx_reciprocam.evaluation.subject import Subject
 from onnx_reciprocam.rewriter.network import study

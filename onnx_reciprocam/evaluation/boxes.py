@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from onnx_reciprocam.errors import ImageError
 from onnx_reciprocam.evaluation.picture_files import picture_size
 from onnx_reciprocam.evaluation.sample import Sample
 
@@ -46,21 +47,20 @@ def fit_boxes(boxes: Sequence[Box], picture: Path, declared: Size | None = None)
     if not boxes:
         return ()
     size = picture_size(picture)
-    try:
-        scale = _scale(declared, size) if declared else (1.0, 1.0)
-        return tuple(_within(_checked(box, scale), size) for box in boxes)
-    except ValueError as error:
-        raise ValueError(f"{picture.name}: {error}") from error
+    scale = _scale(declared, size) if declared else (1.0, 1.0)
+    return tuple(_within(_checked(box, scale), size) for box in boxes)
 
 
 def gather(found: Mapping[tuple[Path, int], list[Box]], sizes: Mapping[Path, Size | None]) -> list[Sample]:
-    """One sample per picture and class, with all of its boxes.
+    """One sample per picture and class, with all of its boxes, or why these cannot be used: large data sets have a few such."""
+    return [_annotated(path, label, boxes, sizes[path]) for (path, label), boxes in found.items()]
 
-    Raises:
-        ImageError: A picture cannot be read.
-        ValueError: As for :func:`fit_boxes`.
-    """
-    return [Sample(path, label, fit_boxes(boxes, path, sizes[path])) for (path, label), boxes in found.items()]
+
+def _annotated(path: Path, label: int, boxes: list[Box], declared: Size | None) -> Sample:
+    try:
+        return Sample(path, label, fit_boxes(boxes, path, declared))
+    except (ImageError, ValueError) as error:
+        return Sample(path, label, problem=error.reason if isinstance(error, ImageError) else str(error))
 
 
 def _scale(declared: Size, actual: tuple[int, int]) -> Size:

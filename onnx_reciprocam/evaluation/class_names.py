@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 _NUMBER = re.compile(r"([0-9]{1,9})(?:\.0)?")  # pandas writes whole numbers so where some are missing.
+_FIGURE = re.compile(r"-?[0-9]+(?:\.[0-9]*)?")
 _WNID = re.compile(r"n[0-9]{8}")
 
 
@@ -66,7 +67,10 @@ class ClassNames:
     def unknown(self, name: str) -> str:
         """Why no class is called so."""
         if not self.labels:
-            return f"{name!r} is a class name, but the network's are not known"
+            number = (
+                "is no class number" if _FIGURE.fullmatch(name) else "is a class name, but the network's are not known"
+            )
+            return f"{name!r} {number}"
         close = difflib.get_close_matches(name, self.labels, n=3)
         hint = f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
         return f"none of the {len(self.labels)} labels is {name!r}{hint}"

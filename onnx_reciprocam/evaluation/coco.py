@@ -50,7 +50,6 @@ def read_coco(file: Path, folder: Path, names: ClassNames) -> list[Sample]:
 
     Raises:
         SourceError: It cannot be read, lacks something, a picture is missing, or a category is no class.
-        ImageError: A picture cannot be read.
     """
     try:
         document = _load(file)

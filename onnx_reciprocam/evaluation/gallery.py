@@ -8,6 +8,7 @@ import numpy as np
 
 from onnx_reciprocam import visualise
 from onnx_reciprocam.errors import WriteError
+from onnx_reciprocam.evaluation.summary import picture_of
 from onnx_reciprocam.metrics import adcc
 from onnx_reciprocam.runtime.atomic import write_atomically
 
@@ -17,12 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from onnx_reciprocam.runtime.explanation import View
+    from onnx_reciprocam.runtime.images import Picture
 
 KEPT = 4
 """Pictures at either end."""
-SIDE = 224
-"""Pixels of the longer side of a picture on disk."""
 FOLDER = "pictures"
 
 
@@ -49,24 +48,23 @@ class Gallery:
         for row in rows:
             self._keep(row)
 
-    def show(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
+    def show(self, row: Mapping[str, Any], seen: Picture, saliency: NDArray[np.floating]) -> None:
         """Write the overlay of a row if it is among the best or the worst so far.
 
         Args:
             row: The picture's metrics.
-            view: The picture.
+            seen: What the network sees of the picture, as large as it is drawn.
             saliency: Its map, ``[h, w]``.
 
         Raises:
             WriteError: The disk is full, or the like.
         """
         if self._keep(row):
-            self.draw(row, view, saliency)
+            self.draw(row, seen, saliency)
 
-    def draw(self, row: Mapping[str, Any], view: View, saliency: NDArray[np.floating]) -> None:
+    def draw(self, row: Mapping[str, Any], seen: Picture, saliency: NDArray[np.floating]) -> None:
         """Write the overlay of a row; arguments and errors are those of :meth:`show`."""
-        small = visualise.shrunk(view.seen(view.picture), SIDE)
-        drawn = visualise.overlay(small, saliency.astype(np.float32), 0.7)
+        drawn = visualise.overlay(seen, saliency.astype(np.float32), 0.7)
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -98,7 +96,7 @@ class Gallery:
         if row.get("error") or row["method"] not in self._shown:
             return False
         every = self._shown[row["method"]]
-        if any((each.row["path"], each.row["explained"]) == (row["path"], row["explained"]) for each in every):
+        if any((picture_of(each.row), each.row["explained"]) == (picture_of(row), row["explained"]) for each in every):
             return False  # the picture again, with another label
         shown = Shown(merit(row), row, _file(row))
         ordered = sorted([*every, shown], key=lambda each: -each.merit)

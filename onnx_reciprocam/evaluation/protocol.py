@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any
 
 from onnx_reciprocam.errors import OptionError
@@ -61,14 +62,16 @@ class Protocol:
     score: str | None = None
 
     def __post_init__(self) -> None:
-        for name in self.metrics:
+        if isinstance(self.metrics, str):  # would be taken for its letters
+            raise OptionError("--metrics", self.metrics, ("a tuple of names",))
+        for name in self.metrics or ("",):
             if name not in METRICS:
                 raise OptionError("--metrics", name, tuple(METRICS))
         if self.explained not in {"predicted", "label"}:
             raise OptionError("--explain", self.explained, ("predicted", "label"))
         if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
             raise OptionError("--tolerance", str(self.tolerance), ("pixels from 0",))
-        if self.steps < 1:
+        if not isinstance(self.steps, Integral) or self.steps < 1:
             raise OptionError("--steps", str(self.steps), ("whole numbers from 1",))
 
     def measures(self, *names: str) -> bool:

@@ -38,11 +38,10 @@ def read_source(
 
     Returns:
         At least one sample; a picture with several classes is one for each. Pictures that annotations do not mention
-        are left out. Boxes lie within the picture held upright; segmentation polygons are not read.
+        are left out; those whose boxes cannot be used say why. Boxes lie within the picture held upright; segmentation polygons are not read.
 
     Raises:
         SourceError: The source cannot be read, has no picture, or names a picture or a class that there is not.
-        ImageError: A picture with a box cannot be read.
     """
     names = ClassNames(labels, classes)
     for path in (source, annotations):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from onnx_reciprocam.errors import ImageError
+from onnx_reciprocam.errors import ImageError, InputError
+from onnx_reciprocam.evaluation.masks import read_mask
 from onnx_reciprocam.explainers import ScoreSession, explainer, suited
 from onnx_reciprocam.metrics import box_masks
 from onnx_reciprocam.runtime import read_image
 from onnx_reciprocam.runtime.scores import probabilities
+from onnx_reciprocam.visualise import shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from onnx_reciprocam.runtime.explanation import View
     from onnx_reciprocam.runtime.images import Picture
 
+SIDE = 224
+"""Pixels of the longer side of a picture as the report shows it."""
 STRETCHED = 256 / 224
 """Sides of the square that pictures are stretched to, over those of the network's input."""
 
@@ -38,12 +42,12 @@ class Prepared:
 
     Args:
         image: ``[C, H, W]`` float32.
-        view: The picture, and the part of it that the network sees.
+        seen: The part of the picture that the network sees, :data:`SIDE` pixels long: the picture may be a hundred times that.
         objects: Where the label's objects are, bool ``[H, W]``; None if unknown, or outside what the network sees.
     """
 
     image: NDArray[np.float32]
-    view: View
+    seen: Picture
     objects: NDArray[np.bool_] | None
 
 
@@ -86,6 +90,7 @@ class Subject:
         self._protocol = protocol
         running = {"preprocessing": preprocessing, "providers": providers, "session_options": session_options}
         self.score = ScoreSession(network, **running)
+        _check_channels(self.score)
         self.sessions = {
             name: explainer(network, name, **_options(name, protocol, options), **running) for name in methods
         }
@@ -94,8 +99,10 @@ class Subject:
         """Read a picture.
 
         Raises:
-            ImageError: It or its mask cannot be read.
+            ImageError: It or its mask cannot be read, or nothing is known to be on it.
         """
+        if sample.problem:
+            raise ImageError(str(sample.path), sample.problem)
         picture = read_image(sample.path)
         objects = _objects(sample, picture)
         if self._protocol.stretch:
@@ -103,7 +110,8 @@ class Subject:
             picture, objects = _stretched(picture, sides), None if objects is None else _stretched(objects, sides)
         batch, view = self.score.prepare(picture)
         image = batch[0].transpose(2, 0, 1) if self.score.settled.layout == "nhwc" else batch[0]
-        return Prepared(np.ascontiguousarray(image, np.float32), view, _seen(objects, view, image.shape[1:]))
+        seen = shrunk(view.seen(picture), SIDE)
+        return Prepared(np.ascontiguousarray(image, np.float32), seen, _seen(objects, view, image.shape[1:]))
 
     def scores(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities ``[n, classes]`` of images ``[n, C, H, W]``."""
@@ -128,12 +136,26 @@ class Subject:
         return Explained(np.concatenate(maps_of_all), np.concatenate(sure_of_all))
 
 
+def _check_channels(session: ScoreSession) -> None:
+    """Pictures become one channel, or three."""
+    settled = session.settled
+    wanted = session.image.shape[3 if settled.layout == "nhwc" else 1]
+    given = 1 if settled.color == "gray" else 3
+    if wanted not in {None, given}:
+        remedy = {1: "say --color gray", 3: "say --color rgb or bgr"}.get(wanted or 0, "pictures cannot fill them")
+        raise InputError(session.image.name, f"channels: {wanted}, of {settled.color} pictures {given}; {remedy}.")
+
+
 def _called(session: ExplainedSession | BlackBoxSession, images: NDArray[Any], classes: NDArray[np.int64]) -> Explained:
     found = session(images, class_ids=classes[:, None])
     sure = [
         probabilities(scores.reshape(-1), found.activation)[c]
         for scores, c in zip(found.predictions, classes, strict=True)
     ]
+    if not np.isfinite(sure).all():
+        raise InputError(
+            "the picture", "the network's probabilities for it are NaN; look at the preprocessing and the file."
+        )
     return Explained(found.saliency[:, 0], np.clip(sure, 0, 1))
 
 
@@ -148,11 +170,13 @@ def _objects(sample: Sample, picture: Picture) -> NDArray[np.bool_] | None:
     """Bool ``[H, W]`` of the whole picture."""
     height, width = picture.shape[:2]
     if sample.mask is not None:
-        mask = read_image(sample.mask)
-        if mask.shape != picture.shape:
+        mask = read_mask(sample.mask)
+        if mask.shape != (height, width):
             sizes = f"{mask.shape[1]}x{mask.shape[0]}, its picture {width}x{height}"
             raise ImageError(str(sample.mask), f"the mask is {sizes}; they have to be of one size")
-        return (mask[..., 0] | mask[..., 1] | mask[..., 2]) > 0
+        if not mask.any():
+            raise ImageError(str(sample.mask), "the mask marks nothing; make it above 0 on the object, or remove it")
+        return mask
     if not sample.boxes:
         return None
     return np.asarray(box_masks([list(sample.boxes)], height, width)[0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from onnx_reciprocam.evaluation.protocol import HIGHER, METRICS
+from onnx_reciprocam.evaluation.protocol import HIGHER
 from onnx_reciprocam.metrics import adcc
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ AT_ONCE = 1 << 20
 """Pictures drawn at a time, so that all data sets of a large one need not fit into memory together."""
 PARTS = ("drop", "coherency", "complexity")
 """What ADCC is made of."""
+UNPOINTED = "no picture shows the network a box or a mask of the explained class"
+"""Why :data:`OF_OBJECTS` can be missing."""
 OF_OBJECTS = ("pointing", "energy")
 """Metrics that are about a label's object, and not only about the map."""
 
@@ -34,7 +37,7 @@ class Figure:
     Args:
         value: Itself.
         low, high: What 95% of bootstrapped data sets lie between.
-        pictures: How many it is of.
+        pictures: How many it is of; one with several labels counts once per label that is explained.
     """
 
     value: float
@@ -93,9 +96,14 @@ def best(lines: Sequence[Line], metric: str) -> set[str]:
     return winners if len(winners) < len(values) else set()
 
 
+def picture_of(row: Row) -> str:
+    """What tells its picture from others, however the source was named."""
+    return os.path.abspath(str(row.get("path", row["sample"])))  # noqa: PTH100 - without ".." though files may be gone
+
+
 def compared(rows: Sequence[Row], methods: Sequence[str]) -> int:
     """How many pictures every method explained."""
-    explained = [{row["path"] for row in rows if row["method"] == m and not row.get("error")} for m in methods]
+    explained = [{picture_of(row) for row in rows if row["method"] == m and not row.get("error")} for m in methods]
     return len(set.intersection(*explained)) if explained else 0
 
 
@@ -103,7 +111,7 @@ def _figure(metric: str, rows: Sequence[Row]) -> Figure | None:
     names = PARTS if metric == "adcc" else (metric,)
     kept = [row for row in rows if all(row.get(name) is not None for name in names)]
     if metric not in OF_OBJECTS:  # a picture of several labels has a row for each, of one map if their class is one
-        kept = list({(row.get("path", row["sample"]), row.get("explained")): row for row in kept}.values())
+        kept = list({(picture_of(row), row.get("explained")): row for row in kept}.values())
     if not kept:
         return None
     values = np.array([[row[name] for name in names] for row in kept], np.float64)  # [pictures, parts]
@@ -146,5 +154,4 @@ def to_rows(lines: Sequence[Line]) -> list[dict[str, Any]]:
         }
         for line in lines
         for name, figure in line.figures.items()
-        if name in METRICS
     ]

@@ -9,7 +9,7 @@ import os
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
-from onnx_reciprocam.errors import SourceError
+from onnx_reciprocam.errors import ImageError, SourceError
 from onnx_reciprocam.evaluation.boxes import fit_boxes
 from onnx_reciprocam.evaluation.picture_files import find_file
 from onnx_reciprocam.evaluation.sample import Sample
@@ -27,7 +27,7 @@ _SHAPE = 'a box is "left,top,right,bottom" in quotes, several separated by ;'
 
 
 def read_table(table: Path, folder: Path, names: ClassNames) -> list[Sample]:
-    """A CSV in UTF-8 whose first line names its columns; other columns are ignored.
+    """A CSV in UTF-8 whose first line names its columns; other columns are ignored unless they look like these misspelt.
 
     ``path``: the picture, from ``folder``. ``label``: a class number or name. ``box``: ``"left,top,right,bottom"``,
     several separated by ``;``; or four columns ``left``, ``top``, ``right``, ``bottom``. ``mask``: a PNG, from
@@ -35,7 +35,6 @@ def read_table(table: Path, folder: Path, names: ClassNames) -> list[Sample]:
 
     Raises:
         SourceError: It cannot be read, a row cannot be used, or a picture's class stands twice.
-        ImageError: A picture with a box cannot be read.
     """
     lines: dict[tuple[str, int | None], int] = {}
     try:
@@ -94,9 +93,20 @@ def _sample(
         label = names.number(row["label"]) if row.get("label") else None
         if (first := lines.setdefault((os.path.normpath(path), label), line)) != line:
             _refuse_twice(row["path"], first)
-        return Sample(path, label, fit_boxes(_boxes(row), path), _mask(folder, row.get("mask")))
+        boxes, mask = _boxes(row), _mask(folder, row.get("mask"))
+        return _placed(path, label, boxes, mask)
     except ValueError as error:
         raise ValueError(f"line {line}: {error}") from error
+
+
+def _placed(path: Path, label: int | None, boxes: list[Box], mask: Path | None) -> Sample:
+    """A damaged picture is reported with the others that cannot be explained; a wrong box is corrected first."""
+    try:
+        return Sample(path, label, fit_boxes(boxes, path), mask)
+    except ImageError as error:
+        return Sample(path, label, problem=error.reason)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _refuse_twice(path: str, first: int) -> NoReturn:

@@ -56,7 +56,6 @@ def read_voc(annotations: Path, pictures: Path | None, names: ClassNames) -> lis
 
     Raises:
         SourceError: A file cannot be read or lacks something, a picture is missing or has two, a name is no class.
-        ImageError: A picture cannot be read.
     """
     folder = annotations if annotations.is_dir() else annotations.parent
     files = walk(annotations).annotations if annotations.is_dir() else [annotations]

@@ -19,7 +19,7 @@ def box_masks(boxes: Sequence[ArrayLike], height: int, width: int) -> NDArray[np
     """The pixels that an image's boxes touch, what the pointing games take as the object.
 
     Args:
-        boxes: One entry per image: its boxes ``[M, 4]`` as ``left, top, right, bottom``, edges in pixels of the network's
+        boxes: One entry per image: its boxes ``[M, 4]``, none at all if it has none, as ``left, top, right, bottom``, edges in pixels of the network's
             input, ``right`` and ``bottom`` excluded; several boxes are joined.
         height: ``H`` of the masks, pixels.
         width: ``W`` of the masks, pixels.
@@ -47,6 +47,8 @@ def box_masks(boxes: Sequence[ArrayLike], height: int, width: int) -> NDArray[np
 def _edges(boxes: ArrayLike) -> list[list[int]]:
     """Whole pixels around each box."""
     edges = np.asarray(boxes, np.float64)
+    if not edges.size:
+        return []
     if edges.ndim != 2 or edges.shape[1] != 4:
         raise ShapeMismatchError("boxes of an image", edges.shape, ("M", 4))
     if not np.isfinite(edges).all():

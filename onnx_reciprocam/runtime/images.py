@@ -35,6 +35,18 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
     Raises:
         ImageError: The file cannot be read, is no such picture, is damaged, or declares above :data:`MAX_PIXELS`.
     """
+    return np.ascontiguousarray(_to_rgb(read_stored(source)))
+
+
+def read_stored(source: str | os.PathLike[str] | bytes) -> NDArray[np.integer]:
+    """As :func:`read_image`, but in the channels and bits of the file.
+
+    Returns:
+        ``[H, W]`` grey, or ``[H, W, C]`` BGR or BGRA; uint8 or uint16.
+
+    Raises:
+        ImageError: As :func:`read_image`.
+    """
     name = "the picture" if isinstance(source, bytes) else os.fspath(source)
     data = source if isinstance(source, bytes) else _read_bytes(name)
     if not data:
@@ -44,7 +56,7 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Picture:
     except ValueError as error:
         raise ImageError(name, str(error)) from error
     check_pixels(name, header.height, header.width)
-    return _turn(_to_rgb(_decode(name, without_profile(data))), header.orientation)
+    return _turn(_decode(name, without_profile(data)), header.orientation)
 
 
 def check_pixels(name: str, height: int, width: int) -> None:
@@ -93,10 +105,10 @@ def _on_white(stored: NDArray[np.integer]) -> Picture:
     return ((color * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
 
 
-def _turn(picture: Picture, orientation: int) -> Picture:
+def _turn(picture: NDArray[np.integer], orientation: int) -> NDArray[np.integer]:
     """Undo the turn that EXIF names: 2 to 4 keep height and width, 5 to 8 exchange them (EXIF 2.32, 4.6.4)."""
     if orientation > 4:
-        picture = picture.transpose(1, 0, 2)
+        picture = picture.swapaxes(0, 1)
     if orientation in {2, 3, 6, 7}:
         picture = picture[:, ::-1]
     if orientation in {3, 4, 7, 8}:

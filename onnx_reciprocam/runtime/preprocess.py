@@ -81,8 +81,11 @@ def _fit(picture: Picture, settled: Preprocessing) -> tuple[Picture, Region]:
     height, width = settled.size or (DEFAULT_SIDE, DEFAULT_SIDE)
     if settled.crop is None:
         return _resize(picture, height, width), Region.whole(picture)
-    scale = max(int(height / settled.crop) / picture.shape[0], int(width / settled.crop) / picture.shape[1])
-    # A product such as 3 * (256 / 3) may fall a hair short of the whole number that it is.
+    # Where crop was written with a few digits, 227 / 0.886719 falls a hair short of 256, the whole number that is meant;
+    # so may a product such as 3 * (256 / 3).
+    scale = max(
+        int(side / settled.crop + 1e-3) / own for side, own in zip((height, width), picture.shape, strict=False)
+    )
     tall, wide = (int(side * scale + 1e-6) for side in picture.shape[:2])
     check_pixels("the picture, resized,", tall, wide)
     top, left = round((tall - height) / 2), round((wide - width) / 2)

@@ -51,6 +51,7 @@ def test_the_table_fits_and_says_what_it_means(
     heads = [word for line in lines if line.startswith("method") for word in line.split()[1:]]
     assert heads == (HEADS if "boxes" in source else [head for head in HEADS if head not in {"Point↑", "Energy↑"}])
     assert "…" not in table
+    assert ("not measured: Point, Energy; no picture shows" in rest) == ("boxes" not in source)
     for method in methods.split(","):
         assert any(line.startswith(f"{method} ") for line in lines)
     for head in heads[:-1]:
@@ -95,6 +96,34 @@ def test_no_picture_at_all_is_a_failure(pictures: Path, cli: CommandLine, monkey
         "all are in out/report.html\n"
     )
     assert "No picture was explained by every method" in (cli.folder / "out" / "report.html").read_text("utf-8")
+
+
+def test_nothing_to_point_at(pictures: Path, cli: CommandLine) -> None:
+    from onnx_reciprocam.cli import run
+
+    labels = [f'{name},{label},"0,0,60,40"' for name in ("photo.png", "photo.jpg") for label in range(5)]
+    (pictures / "boxes.csv").write_text("\n".join(["path,label,box", *labels]))
+    asked = (
+        "evaluate",
+        "plain.onnx",
+        "pictures/boxes.csv",
+        "-o",
+        "out",
+        "--methods",
+        "cam",
+        "--metrics",
+        "pointing",
+        *QUICK,
+    )
+    seen = json.loads(cli.works(*asked, "--json"))
+    assert seen[0]["pictures"] == 2  # each picture's prediction is one of its labels
+    rows = [json.loads(line) for line in (cli.folder / "out" / "rows.jsonl").read_text().splitlines()]
+    wrong = [f'{row["path"]},{row["label"]},"0,0,60,40"' for row in rows if row["label"] != row["predicted"]]
+    (pictures / "boxes.csv").write_text("\n".join(["path,label,box", *wrong]).replace("pictures/", ""))
+    assert run([*asked, "--json"]) == 1
+    assert cli.capture.readouterr().err == (
+        "error: nothing was measured: no picture shows the network a box or a mask of the explained class; try --explain label.\n"
+    )
 
 
 @pytest.mark.parametrize(

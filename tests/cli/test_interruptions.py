@@ -15,6 +15,8 @@ from command_line import NOISE
 from onnx_reciprocam.runtime import ExplainedSession
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from command_line import CommandLine
 
 PROGRAM = [sys.executable, "-c", "from onnx_reciprocam.cli import main; main()"]
@@ -58,6 +60,31 @@ def test_an_interrupt_in_the_middle_of_a_file(cli: CommandLine, call: str) -> No
     assert (process.returncode, err.splitlines()[-1]) == (130, "error: interrupted; nothing half-written is left.")
     assert "Traceback" not in err
     assert cli.files() == before
+
+
+SLOW = """
+import sys, time
+import onnx_reciprocam.cli as cli
+def work(_arguments):
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    finally:
+        print("waiting", flush=True)
+        time.sleep(60)
+cli.run = work
+cli.main()
+"""
+
+
+def test_a_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
+    with start([sys.executable, "-c", SLOW], "", tmp_path) as process:
+        assert process.stdout is not None
+        for words in ("working\n", "waiting\n"):
+            assert process.stdout.readline() == words
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "")
 
 
 def test_two_rewrites_of_one_file(cli: CommandLine) -> None:

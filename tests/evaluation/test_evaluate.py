@@ -168,7 +168,7 @@ def test_a_bad_picture_is_a_row_and_not_the_end(tmp_path: Path) -> None:
     assert len(found.rows) == COUNT
     assert {Path(path).name: reason for path, reason in found.failures.items()} == {
         "04.png": "the picture is truncated",
-        "05.png": "the mask is 6x5, its picture 30x26; they have to be of one size",
+        "05.png": f"{tmp_path}/data/05.mask.png: the mask is 6x5, its picture 30x26; they have to be of one size",
     }
     assert found.lines[0].failed == 2
     assert found.lines[0].figures["drop"].pictures == COUNT - 2
@@ -198,10 +198,13 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ({"methods": ["gradcamm"]}, "--method does not take 'gradcamm'"),
+        ({"methods": ["gradcamm"]}, "--methods does not take 'gradcamm'"),
         ({"methods": []}, "--methods does not take ''; it takes one method or more"),
         ({"protocol": "ours"}, "--protocol does not take 'ours'; it takes default, paper"),
         ({"limit": 0}, "--limit does not take '0'"),
+        ({"limit": 2.5}, "--limit does not take '2.5'"),
+        ({"methods": "gradcam"}, "--methods does not take 'gradcam'; it takes a list of names"),
+        ({"labels": "names.txt"}, "labels does not take 'names.txt'; it takes a list of names"),
     ],
 )
 def test_a_bad_option(other: dict[str, Any], words: str, made: Any, tmp_path: Path) -> None:
@@ -217,6 +220,9 @@ def test_a_bad_option(other: dict[str, Any], words: str, made: Any, tmp_path: Pa
         ({"tolerance": -1.0}, "--tolerance does not take '-1.0'; it takes pixels from 0"),
         ({"tolerance": float("nan")}, "--tolerance does not take 'nan'"),
         ({"metrics": ("dropp",)}, "--metrics does not take 'dropp'"),
+        ({"metrics": ()}, "--metrics does not take ''; it takes drop"),
+        ({"metrics": "drop"}, "--metrics does not take 'drop'; it takes a tuple of names"),
+        ({"steps": 2.5}, "--steps does not take '2.5'"),
         ({"explained": "both"}, "--explain does not take 'both'"),
     ],
 )

@@ -108,17 +108,32 @@ def test_pictures_that_are_missing_or_named_twice(tmp_path: Path) -> None:
         read_source(tmp_path, labels=LABELS)
 
 
-BOXES = {
+UNUSABLE = {
     (64, 0, 70, 9): "box 64,0,70,9 is outside of the 64x48 picture; correct or remove it",
     (9, 0, 5, 9): "box 9,0,5,9 is empty",
     (9, 0, "nan", 9): "box 9,0,nan,9 is not finite",
+}
+
+
+@pytest.mark.parametrize(("corners", "words"), UNUSABLE.items(), ids=str)
+def test_a_box_that_cannot_be_used_is_its_pictures_problem(
+    tmp_path: Path, corners: tuple[object, ...], words: str
+) -> None:
+    put(tmp_path / "a.jpg")
+    annotate(tmp_path / "a.xml", "a.jpg", thing("cat", *corners))
+    (sample,) = read_source(tmp_path, labels=LABELS)
+    assert sample.problem.startswith(words)
+    assert not sample.boxes
+
+
+UNREADABLE = {
     (9, 0, "x", 9): r"a.xml: an object lacks its name or a number of its bndbox; correct or remove it",
     (9, 0, "", 9): "an object lacks its name or a number of its bndbox",
 }
 
 
-@pytest.mark.parametrize(("corners", "words"), BOXES.items(), ids=str)
-def test_boxes_that_cannot_be_used(tmp_path: Path, corners: tuple[object, ...], words: str) -> None:
+@pytest.mark.parametrize(("corners", "words"), UNREADABLE.items(), ids=str)
+def test_boxes_that_cannot_be_read(tmp_path: Path, corners: tuple[object, ...], words: str) -> None:
     put(tmp_path / "a.jpg")
     annotate(tmp_path / "a.xml", "a.jpg", thing("cat", *corners))
     with pytest.raises(SourceError, match=words):

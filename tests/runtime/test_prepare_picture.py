@@ -96,6 +96,20 @@ def test_the_region_is_what_the_network_saw(height: int, width: int, size: tuple
     np.testing.assert_allclose(batch[0, 1].mean(0)[inside], x[inside], atol=255 / width + 1)
 
 
+@pytest.mark.parametrize(
+    ("side", "crop", "whole"), [(227, "0.886719", 256), (240, "0.882353", 272), (260, "0.890411", 292)]
+)
+def test_a_crop_of_six_digits_is_the_ratio_that_is_meant(side: int, crop: str, whole: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (320, 300, 3), np.uint8)
+    size = (side, side)
+    written, meant = (
+        prepare(picture, Preprocessing(size, c, layout="nchw", **PLAIN)) for c in (float(crop), side / whole)
+    )
+    np.testing.assert_array_equal(written[0], meant[0])
+    assert written[1] == meant[1]
+    assert written[1].width == pytest.approx(300 * side / whole)
+
+
 @given(height=sides, width=sides, tall=sides, wide=sides, crop=st.one_of(st.none(), st.floats(0.2, 1)))
 def test_every_picture_fits_and_the_region_lies_in_it(
     height: int, width: int, tall: int, wide: int, crop: float | None

@@ -31,8 +31,10 @@ function fit(picture, { size: [height, width], crop }) {
   if (crop === null) {
     return { cut: resize(picture, height, width), region: { top: 0, left: 0, height: picture.height, width: picture.width } };
   }
-  const scale = Math.max(Math.trunc(height / crop) / picture.height, Math.trunc(width / crop) / picture.width);
-  // A product such as 3 * (256 / 3) may fall a hair short of the whole number that it is.
+  // Where crop was written with a few digits, 227 / 0.886719 falls a hair short of 256, the whole number that is meant;
+  // so may a product such as 3 * (256 / 3).
+  const cover = (side, own) => Math.trunc(side / crop + 1e-3) / own;
+  const scale = Math.max(cover(height, picture.height), cover(width, picture.width));
   const [tall, wide] = [picture.height, picture.width].map((side) => Math.trunc(side * scale + 1e-6));
   const [top, left] = [roundHalfEven((tall - height) / 2), roundHalfEven((wide - width) / 2)];
   const [down, across] = [picture.height / tall, picture.width / wide];
