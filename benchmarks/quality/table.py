@@ -11,13 +11,15 @@ from onnx_reciprocam.evaluation import HIGHER, METRICS
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "quality.md"
 BEGIN, END = "<!-- tables: benchmarks/quality/table.py -->", "<!-- end of tables -->"
-SHOWN = ("adcc", "drop", "increase", "coherency", "complexity", "deletion", "insertion", "pointing", "energy")
+SHOWN = ("adcc", "drop", "increase", "coherency", "complexity", "pointing", "energy")
+CAUSAL = ("deletion", "insertion")
+"""In tables of their own: they take hundreds of inferences, and few methods have them."""
 
 
 def tables(path: Path, shown: tuple[str, ...]) -> list[str]:
     """One per network: a row per method and where it was hooked, percent with 95% intervals, the best of a half bold."""
     with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        rows = [row for row in csv.DictReader(file) if row["metric"] in shown]
     lines = []
     for network in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == network]
@@ -65,6 +67,7 @@ def _spelled(cell: dict[str, str], name: str, best: float) -> str:
 def main() -> None:
     """Replace what stands between the marks."""
     lines = ["", *tables(HERE / "quality.csv", SHOWN)]
+    lines += ["## Deletion and insertion", "", *tables(HERE / "quality.csv", CAUSAL)]
     if (HERE / "pair.csv").exists():
         lines += ["## Two objects in a picture", "", *tables(HERE / "pair.csv", ("pointing", "energy"))]
     text = PAGE.read_text("utf-8")
