@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnx_reciprocam.rewriter import Inspection
     from onnx_reciprocam.rewriter.inspection import Candidate
 
-_AUTOMATIC = "*"
+_AUTOMATIC, _FLAT = "*", "-"
 
 
 def inspect(
@@ -44,15 +44,17 @@ def _show(found: Inspection, model: Path) -> None:
     for mark, cells, cost, shape, layout, name in rows:
         numbers = f"{mark:1} {cells:>{widths[1]}}  {cost:>{widths[2]}}  {shape:{widths[3]}}  {layout:{widths[4]}}"
         # Last and never wrapped: names run to a hundred characters, and are there to be copied.
-        say((f"{numbers}  {name}", "bold green" if mark else ""))
+        say((f"{numbers}  {name}", "bold green" if mark == _AUTOMATIC else ""))
     say(f"{_AUTOMATIC} is taken unless --target names another: {found.why}.")
+    if not all(candidate.reaches for candidate in found.candidates):
+        say(f"{_FLAT} no longer reaches the score: maps there are flat.")
     say("Extra cost: multiply-adds of the maps of one class, over the plain model's.")
     say("Next: ", command("rewrite", model, "-o", model.with_suffix(".explained.onnx").name))
 
 
 def _row(candidate: Candidate) -> tuple[str, ...]:
     return (
-        _AUTOMATIC if candidate.automatic else "",
+        _AUTOMATIC if candidate.automatic else "" if candidate.reaches else _FLAT,
         str(candidate.cells),
         share(candidate.extra_cost) if candidate.widened is not None else f"< {share(candidate.extra_cost)}",
         "x".join("?" if side is None else str(side) for side in candidate.shape),

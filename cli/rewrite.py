@@ -88,6 +88,8 @@ def _summary(out: Path, spliced: Spliced, *, limited: bool) -> None:
         say(
             f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells."
         )
+    for remark in spliced.remarks:
+        say((remark, "yellow"))
 
 
 def _report(spliced: Spliced) -> None:

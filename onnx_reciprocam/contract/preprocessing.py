@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from onnx_reciprocam.errors import OptionError
+from onnx_reciprocam.errors import InputError, OptionError
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,21 @@ class Preprocessing:
                 raise OptionError(name, str(values), (f"one number, or {channels} for {self.color}",))
         if 0 in self.std:
             raise OptionError("--std", str(self.std), ("numbers other than 0",))
+
+    def check_channels(self, name: str, channels: int | None) -> None:
+        """Refuse an input that declares other channels than prepared pictures have.
+
+        Args:
+            name: The input's.
+            channels: How many it takes; None if that is open.
+
+        Raises:
+            InputError: It takes others.
+        """
+        given = 1 if self.color == "gray" else 3
+        if channels not in {None, given}:
+            remedy = {1: "say --color gray", 3: "say --color rgb or bgr"}.get(channels or 0, "no picture has them")
+            raise InputError(name, f"channels: {channels}, of {self.color} pictures {given}; {remedy}.")
 
     def to_json(self) -> str:
         """One line of JSON, every field by its name."""

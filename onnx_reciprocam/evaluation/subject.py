@@ -90,7 +90,8 @@ class Subject:
         self._protocol = protocol
         running = {"preprocessing": preprocessing, "providers": providers, "session_options": session_options}
         self.score = ScoreSession(network, **running)
-        _check_channels(self.score)
+        settled, image = self.score.settled, self.score.image
+        settled.check_channels(image.name, image.shape[3 if settled.layout == "nhwc" else 1])
         self.sessions = {
             name: explainer(network, name, **_options(name, protocol, options), **running) for name in methods
         }
@@ -134,16 +135,6 @@ class Subject:
             found.append((maps[: len(maps) - missing], sure[: len(sure) - missing]))
         maps_of_all, sure_of_all = zip(*found, strict=True)
         return Explained(np.concatenate(maps_of_all), np.concatenate(sure_of_all))
-
-
-def _check_channels(session: ScoreSession) -> None:
-    """Pictures become one channel, or three."""
-    settled = session.settled
-    wanted = session.image.shape[3 if settled.layout == "nhwc" else 1]
-    given = 1 if settled.color == "gray" else 3
-    if wanted not in {None, given}:
-        remedy = {1: "say --color gray", 3: "say --color rgb or bgr"}.get(wanted or 0, "pictures cannot fill them")
-        raise InputError(session.image.name, f"channels: {wanted}, of {settled.color} pictures {given}; {remedy}.")
 
 
 def _called(session: ExplainedSession | BlackBoxSession, images: NDArray[Any], classes: NDArray[np.int64]) -> Explained:

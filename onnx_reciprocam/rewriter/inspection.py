@@ -41,6 +41,7 @@ class Candidate:
         extra_cost: Multiply-adds of the explanation over those of the plain model; at most that, if ``widened`` is None.
         widened: Nodes that had to be multiplied out, one copy per cell; None beyond :data:`COUNTED` cells.
         automatic: Whether this one is taken when no target is named.
+        reaches: Whether the score still depends on its cells; if not, maps there are flat.
     """
 
     node: str
@@ -51,6 +52,7 @@ class Candidate:
     extra_cost: float
     widened: int | None
     automatic: bool
+    reaches: bool
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
     """
     network = study(model, output, size)
     chosen, why = automatic(network)
-    costs = list[Cost]()
+    costs, reached = list[Cost](), False
     for target in reversed(network.targets):
-        costs.append(_cost(network, target, costs[-1] if costs else None))
+        reached = reached or _reaches(network, target)
+        costs.append(_cost(network, target, costs[-1] if costs else None)._replace(reaches=reached))
     candidates = [
         Candidate(
             node=cost.target.node,
@@ -103,6 +106,7 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
             extra_cost=cost.multiply_adds / max(network.cost, 1),
             widened=cost.widened,
             automatic=cost.target.tensor.name == chosen.tensor.name,
+            reaches=cost.reaches,
         )
         for cost in reversed(costs)
     ]
@@ -125,7 +129,7 @@ def automatic(network: Network, mask: Mask = Mask.PIXEL) -> tuple[Target, str]:
     ]
     fitting = [t for t in network.targets if (t not in copies if mask is Mask.PIXEL else not t.whole)]
     for skipped, target in enumerate(reversed(fitting)):
-        if not isinstance(_opened(network, target).only_asking().term(network.scores.logits), Shared):
+        if _reaches(network, target):
             later = f"; {skipped} later ones no longer reach the score" if skipped else ""
             return target, f"the last feature map that all paths from the image to the score go through{later}"
     for target in reversed(network.targets):
@@ -140,11 +144,18 @@ class Cost(NamedTuple):
         target: Itself.
         multiply_adds: Of the explanation, for the probed batch.
         widened: Nodes multiplied out, or None if nobody walked.
+        reaches: As :class:`Candidate` has it.
     """
 
     target: Target
     multiply_adds: int
     widened: int | None
+    reaches: bool = True
+
+
+def _reaches(network: Network, target: Target) -> bool:
+    """Whether the score depends on it cell by cell."""
+    return not isinstance(_opened(network, target).only_asking().term(network.scores.logits), Shared)
 
 
 def _cost(network: Network, target: Target, later: Cost | None) -> Cost:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from onnx_reciprocam.contract import Mask
 from onnx_reciprocam.errors import OptionError
 from onnx_reciprocam.tail.registry import PASSING, REGROUPING, operator
@@ -34,6 +36,27 @@ ACTIVATIONS = frozenset({"Relu", "Clip"})
 """Operators that the range of the whole numbers behind them can stand for."""
 HANDING_ON = frozenset({*PASSING, *REGROUPING, "Transpose", "MaxPool", "Slice", "Split", "Pad"})
 """Operators that keep the zero point of their first input."""
+
+
+SIGNED = (
+    "Its activations are int8. On x86 onnxruntime runs such layers in whole numbers only where nobody else reads what they make, "
+    "so predictions may move by a rounding step (`verify` says by how much); with uint8 activations they do not."
+)
+"""Of a file with :func:`has_signed_pairs`."""
+
+
+def has_signed_pairs(model: Model) -> bool:
+    """Whether what the network makes of an image, not only its weights, is quantised to int8 and back."""
+    for node in model.graph.nodes:
+        if node.op == "QuantizeLinear" and node.inputs[0].inputs and len(node.inputs) > 2:
+            zero = model.constant(node.inputs[2])
+            if (
+                zero is not None
+                and zero.dtype == np.int8
+                and any(r.op == "DequantizeLinear" for r in node.outputs[0].outputs)
+            ):
+                return True
+    return False
 
 
 def zero_point(model: Model, tensor: gs.Tensor) -> int | None:

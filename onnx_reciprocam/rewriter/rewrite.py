@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from onnx_reciprocam.graph import ModelSource
+    from onnx_reciprocam.graph import InputSpec, ModelSource
     from onnx_reciprocam.rewriter.spliced import Spliced
 
 
@@ -109,11 +109,31 @@ def rewrite_with(
     if labels and len(labels) != network.scores.classes:
         counts = f"{len(labels)} names for {network.scores.classes} classes"
         raise InputError("labels", f"{counts}; one name per class, in order.")
+    if preprocessing is not None:
+        _check_fits(preprocessing, network.image)
     target = network.find(options.target) if options.target else automatic(network, options.mask)[0]
     spliced = splice(network, target, options, preprocessing=preprocessing, labels=labels)
     if destination is not None:
         save(spliced.model, Path(destination), source_folder=network.model.folder, overwrite=overwrite)
     return spliced
+
+
+def _check_fits(preprocessing: Preprocessing, image: InputSpec) -> None:
+    """Whoever runs the file prepares pictures so: the input has to take what comes of it."""
+    if not image.spatial:
+        return
+    declared = [image.shape[axis] for axis in image.spatial]
+    if preprocessing.size and any(
+        own not in {None, side} for own, side in zip(declared, preprocessing.size, strict=True)
+    ):
+        sizes = ["x".join(map(str, sides)) for sides in (preprocessing.size, declared)]
+        raise InputError(image.name, f"takes pictures of {sizes[1]}, not {sizes[0]}; leave --size out.")
+    layout = "nchw" if image.spatial == (2, 3) else "nhwc"
+    channels = image.shape[1 if layout == "nchw" else 3]
+    if preprocessing.layout not in {None, layout} and channels in {1, 3, 4}:
+        raise InputError(image.name, f"is {layout}, not {preprocessing.layout}; leave --layout out.")
+    if channels in {1, 3}:
+        preprocessing.check_channels(image.name, channels)
 
 
 def strip(

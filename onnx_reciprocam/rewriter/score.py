@@ -79,6 +79,8 @@ def _remedy(model: Model, names: Iterable[str]) -> str:
         if node.op == "ArgMax":
             source = node.inputs[0].name
             return f"{name!r} is the label alone: make the scores {source!r}, from which ArgMax takes it, an output."
+        if (best := _best_alone(model.tensors[name])) is not None:
+            return f"Make the scores {best.inputs[0].name!r}, from which TopK takes them, an output."
     return ""
 
 
@@ -87,11 +89,25 @@ def _problem(name: str, model: Model, shapes: Shapes, images: Sequence[InputSpec
         return "it holds no floating-point numbers"
     if not model.tensors[name].inputs:
         return "it is an input handed through"
+    if _best_alone(model.tensors[name]) is not None:
+        return "it holds the best scores alone, and not whose they are"
     shape = shapes.seen[name]
     batch = shapes.inputs[images[0].name][0]
     spelled = "x".join("?" if size is None else str(size) for size in shapes.static(name))
     if len(shape) < 2 or shape[0] != batch or sum(size != 1 for size in shape[1:]) > 1:
         return f"its shape is {spelled or 'a scalar'}"
+    return None
+
+
+def _best_alone(tensor: gs.Tensor) -> gs.Node | None:
+    """The TopK that an output comes out of: its places are ranks and no classes."""
+    while tensor.inputs:
+        node = tensor.inputs[0]
+        if node.op == "TopK":
+            return node
+        if node.op not in {*PASSING, *REGROUPING, *SQUASHING, "Cast"}:
+            return None
+        tensor = node.inputs[0]
     return None
 
 

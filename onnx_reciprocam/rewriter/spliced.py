@@ -29,6 +29,7 @@ class Spliced:
         memory: Estimated bytes that the maps add to a run, for one image where the batch is open: see
             :func:`~onnx_reciprocam.tail.memory.peak_bytes`.
         chunks: How many lots the cells are explained in, one after the other.
+        remarks: What the user should know of this file, a sentence or two each.
     """
 
     model: onnx.ModelProto
@@ -38,6 +39,7 @@ class Spliced:
     batch: int
     memory: int
     chunks: int
+    remarks: Sequence[str] = ()
 
     @property
     def cost(self) -> int:

@@ -153,9 +153,10 @@ class ExplainedSession(ModelSession):
             InputError: The picture or another input does not fit the model.
         """
         batch, view = self.prepare(image)
-        ids = None if class_ids is None else [list(class_ids)]
-        result = self(batch, class_ids=ids, explain=explain, **other_inputs)
-        return replace(result, views=(view,))
+        count = self.image.shape[0] or 1  # a fixed batch is filled up with the picture itself
+        ids = None if class_ids is None else [list(class_ids)] * count
+        result = self(np.repeat(batch, count, axis=0), class_ids=ids, explain=explain, **other_inputs)
+        return replace(_first(result, count), views=(view,))
 
     def _explanation(self, outputs: dict[str, NDArray[Any]], seconds: float) -> Explanation:
         saliency = outputs.pop(self.contract.outputs[SALIENCY])
@@ -204,3 +205,17 @@ class ExplainedSession(ModelSession):
 
     def _toggle_shape(self, name: str) -> tuple[int, ...]:
         return tuple(side or 1 for side in (self._optional | self._inputs)[name].shape)
+
+
+def _first(found: Explanation, count: int) -> Explanation:
+    """The first image of a batch of ``count``."""
+    outputs = {
+        name: value[:1] if value.ndim and len(value) == count else value for name, value in found.outputs.items()
+    }
+    return replace(
+        found,
+        predictions=found.predictions[:1],
+        saliency=found.saliency[:1],
+        classes=found.classes[:1],
+        outputs=outputs,
+    )

@@ -158,6 +158,13 @@ def damaged() -> onnx.ModelProto:
     return explained
 
 
+def best_alone() -> onnx.ModelProto:
+    plain = with_output(info("best", TensorProto.FLOAT, ["b", 2]), TOP)
+    plain.graph.initializer.append(numpy_helper.from_array(np.array([2]), "two"))
+    del plain.graph.output[:-1]
+    return plain
+
+
 SEQUENCE = helper.make_tensor_sequence_value_info("list", TensorProto.FLOAT, None)
 OPTIONAL = helper.make_value_info("maybe", helper.make_optional_type_proto(helper.make_tensor_type_proto(1, [1])))
 DICTIONARIES = helper.make_value_info(
@@ -167,6 +174,7 @@ DICTIONARIES = helper.make_value_info(
     ),
 )
 ZIP = make("ZipMap", ["scores"], ["zipped"], "zip", domain="ai.onnx.ml", classlabels_int64s=list(range(CLASSES)))
+TOP = make("TopK", ["scores", "two"], ["best", "places"], "top", axis=1)
 ARGMAX = make("ArgMax", ["scores"], ["label"], "argmax", axis=1)
 WHOLE = [node.name for node in Tiny().build().graph.node]
 
@@ -212,6 +220,11 @@ CASES: dict[str, tuple[str, Callable[[], object], str]] = {
         "RC125",
         lambda: rc.rewrite(with_output(info("label", TensorProto.INT64, ["b", 1]), ARGMAX)),
         "make the scores 'scores', .*, an output",
+    ),
+    "best scores": (
+        "RC125",
+        lambda: rc.rewrite(best_alone()),
+        "the best scores alone, and not whose they are; .* Make the scores 'scores', .*, an output",
     ),
     "broken": ("RC130", lambda: rc.rewrite(broken()), "does not run in onnxruntime"),
     "custom": ("RC131", lambda: rc.rewrite(custom(behind=True)), "com.example:Swirl.* local function"),

@@ -226,6 +226,21 @@ def test_a_picture_equals_its_batch(layout_shape: tuple[int | str, ...]) -> None
     np.testing.assert_allclose(session.explain_image(picture).saliency, by_hand.saliency, rtol=1e-5)
 
 
+@pytest.mark.parametrize("classes", ["predicted", "all", "input"])
+def test_a_picture_fills_a_fixed_batch(classes: str) -> None:
+    picture = SEED.integers(0, 256, (8, 12, 3), np.uint8)
+    ids = [2, 0] if classes == "input" else None
+    alone, filled = (
+        ExplainedSession(explained(classes, shape=(count, 3, 8, 12))).explain_image(picture, class_ids=ids)
+        for count in (1, 4)
+    )
+    for name in ("predictions", "saliency", "classes"):
+        np.testing.assert_array_equal(getattr(filled, name), getattr(alone, name))
+    assert {name: value.shape for name, value in filled.outputs.items()} == {
+        name: value.shape for name, value in alone.outputs.items()
+    }
+
+
 def test_pictures_that_do_not_fit(tmp_path: Path) -> None:
     session = ExplainedSession(explained())
     wrongs: tuple[Any, ...] = (np.zeros((3, 8, 8), np.uint8), np.zeros((8, 8, 3), np.float32), BATCH)
