@@ -95,6 +95,9 @@ def bench(
         _compare(model, compare, how | shared.given(samples=samples, seed=seed), race, as_json=as_json)
         return
     from onnx_reciprocam.benchmark import bench as measure
+    from onnx_reciprocam.methods import find
+
+    find(method or "reciprocam").refuse(shared.given(samples=samples, seed=seed))
 
     with Console(stderr=True).status("Reading") as status:
         how |= shared.given(method=method)

@@ -135,12 +135,13 @@ def _explainer(ask: _Ask, how: dict[str, Any], network: Network | None = None) -
 
 def _compared(ask: _Ask, compare: str) -> list[Session]:
     """One session per method; options go to the methods that they mean something to."""
-    from onnx_reciprocam.explainers import suited
+    from onnx_reciprocam.explainers import check_suited, suited
     from onnx_reciprocam.rewriter.network import study
 
     if "method" in ask.how:
         raise OptionError("--method", ask.how["method"], ("nothing beside --compare, which names the methods",))
     names = dict.fromkeys(name.strip() for name in compare.split(","))
+    check_suited(names, ask.how)
     how = {name: suited(name, ask.how) for name in names}
     size = read_size(ask.prepared["size"])
     network = study(ask.model, ask.how.get("output"), size)

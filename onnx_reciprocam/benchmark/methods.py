@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnx_reciprocam.benchmark.field import Field, check_counts, inputs_of, known_providers
 from onnx_reciprocam.contract import RewriteOptions
 from onnx_reciprocam.errors import OptionError
-from onnx_reciprocam.explainers import explainer, suited
+from onnx_reciprocam.explainers import check_suited, explainer, suited
 from onnx_reciprocam.methods import BlackBox, find
 from onnx_reciprocam.model_run import ModelRun
 from onnx_reciprocam.rewriter.inspection import automatic
@@ -108,6 +108,7 @@ def compare(
     if around < 1:
         raise OptionError("--around", str(around), ("whole numbers from 1",))
     kinds = {name: find(name) for name in methods}
+    check_suited(kinds, options)
     boxes = [name for name, kind in kinds.items() if issubclass(kind, BlackBox)]
     used = known_providers(providers)
     progress("Reading")

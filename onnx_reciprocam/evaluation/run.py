@@ -19,6 +19,7 @@ from onnx_reciprocam.evaluation.results import write_results
 from onnx_reciprocam.evaluation.sources import read_source
 from onnx_reciprocam.evaluation.subject import Subject
 from onnx_reciprocam.evaluation.summary import summarise
+from onnx_reciprocam.explainers import check_suited
 from onnx_reciprocam.methods import methods as methods_by_name
 from onnx_reciprocam.result_folder import locked
 from onnx_reciprocam.rewriter.network import study
@@ -93,6 +94,7 @@ def evaluate(
         ReciprocamError: The model or the source cannot be used.
     """
     methods, labels = _known_methods(methods), _named("labels", labels)
+    check_suited(methods, options)
     chosen = PROTOCOLS.get(protocol) if isinstance(protocol, str) else protocol
     if chosen is None:
         raise OptionError("--protocol", str(protocol), tuple(PROTOCOLS))

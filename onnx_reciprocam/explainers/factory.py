@@ -18,7 +18,7 @@ from onnx_reciprocam.rewriter.rewrite import rewrite_with
 from onnx_reciprocam.runtime import ExplainedSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from onnx_reciprocam.contract import Preprocessing
     from onnx_reciprocam.graph import ModelSource
@@ -86,6 +86,22 @@ def suited(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     unsuited = find(method).unsuited()
     return {name: value for name, value in options.items() if name not in unsuited}
+
+
+def check_suited(methods: Iterable[str], options: Mapping[str, Any]) -> None:
+    """Refuse an option that means something to none of several methods.
+
+    Args:
+        methods: Their names.
+        options: As :func:`explainer` takes them, ``samples`` and ``seed`` among them.
+
+    Raises:
+        OptionError: One of them would go nowhere.
+    """
+    kinds = [find(name) for name in methods]
+    for option, value in options.items():
+        if all(option in kind.unsuited() for kind in kinds):
+            kinds[0].refuse({option: value})
 
 
 @dataclass(frozen=True)
