@@ -46,21 +46,28 @@ def total(parts: NDArray[np.float64]) -> float:
 
 
 def main() -> None:
-    """One line per network and variant."""
+    """One line per network and variant: first those of one or two inferences, then those with deletion and insertion."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=CACHE)
-    for network in sorted((parser.parse_args().cache / "results" / "single-None").iterdir()):
-        if not (network / BASE).is_dir():
-            sys.exit(f"{network.name}: nothing to compare with; run benchmarks.quality.run --only {BASE} first")
-        base = read(network / BASE)
-        for folder in sorted(path for path in network.iterdir() if path.name != BASE):
-            own = read(folder)
-            shared = sorted(own.keys() & base.keys())
-            parts = [np.array([[rows[s][name] for name in PARTS] for s in shared]) for rows in (own, base)]
-            pointed = [s for s in shared if own[s].get("pointing") is not None]
-            hits = [np.array([rows[s]["pointing"] for s in pointed]) for rows in (own, base)]
-            pointing = difference(hits[0], hits[1], lambda values: float(values.mean()))
-            print(f"{network.name} {folder.name}: ADCC {difference(parts[0], parts[1], total)}, pointing {pointing}")
+    for results in sorted((parser.parse_args().cache / "results").glob("single-*"), reverse=True):
+        for network in sorted(results.iterdir()):
+            if not (network / BASE).is_dir():
+                sys.exit(f"{network}: nothing to compare with; run benchmarks.quality.run --only {BASE} first")
+            base = read(network / BASE)
+            for folder in sorted(path for path in network.iterdir() if path.name != BASE):
+                print(f"{network.name} {folder.name}: {', '.join(_differences(read(folder), base))}")
+
+
+def _differences(own: dict[str, dict[str, Any]], base: dict[str, dict[str, Any]]) -> list[str]:
+    shared = sorted(own.keys() & base.keys())
+    parts = [np.array([[rows[s][name] for name in PARTS] for s in shared]) for rows in (own, base)]
+    said = [f"ADCC {difference(parts[0], parts[1], total)}"]
+    for metric in ("pointing", "deletion", "insertion"):
+        known = [s for s in shared if own[s].get(metric) is not None]
+        values = [np.array([rows[s][metric] for s in known]) for rows in (own, base)]
+        if known:
+            said.append(f"{metric} {difference(values[0], values[1], lambda drawn: float(drawn.mean()))}")
+    return said
 
 
 if __name__ == "__main__":

@@ -72,7 +72,10 @@ def test_methods_side_by_side(cli: CommandLine) -> None:
         ("explain explained.onnx photo.png -o out --method gradcam", "explained already"),
         ("explain plain.onnx photo.png -o out --samples 5", "nothing with --method reciprocam"),
         ("explain plain.onnx photo.png -o out --compare cam,reciprocam --samples 5", "--samples does not take '5'"),
-        ("evaluate plain.onnx . -o out --methods gradcam,cam --mask gaussian --size 16", "--mask does not take 'gaussian'"),
+        (
+            "evaluate plain.onnx . -o out --methods gradcam,cam --mask gaussian --size 16",
+            "--mask does not take 'gaussian'",
+        ),
         ("bench plain.onnx --compare gradcam,cam --seed 5", "--seed does not take '5'"),
         ("bench plain.onnx --samples 5", "nothing with --method reciprocam"),
         ("bench plain.onnx --compare gradcam --batch 2", "1 with --compare"),
