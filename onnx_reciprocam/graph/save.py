@@ -63,7 +63,7 @@ def save(model: onnx.ModelProto, path: Path, *, source_folder: Path | None = Non
     copies = {name: path.parent / f"{path.name}.data{i or ''}" for i, name in enumerate(files)}
     for file in (path, *copies.values()):
         check_writable(file, overwrite=overwrite)
-    with _staged(path, list(copies.values())) as (staged, staged_data):
+    with _staged(path, list(copies.values()), overwrite=overwrite) as (staged, staged_data):
         for name, staged_copy in zip(files, staged_data, strict=True):
             shutil.copyfile((source_folder or Path()) / name, staged_copy)
         staged.write_bytes(_relocated(model, {name: file.name for name, file in copies.items()}).SerializeToString())
@@ -85,15 +85,45 @@ def _relocated(model: onnx.ModelProto, moved: Mapping[str, str]) -> onnx.ModelPr
 
 
 @contextmanager
-def _staged(path: Path, others: list[Path]) -> Iterator[tuple[Path, list[Path]]]:
+def _staged(path: Path, others: list[Path], *, overwrite: bool) -> Iterator[tuple[Path, list[Path]]]:
     """Temporary names for files that take their real ones together, the main one last, or vanish together."""
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             staged = [Path(folder) / final.name for final in (*others, path)]
             yield staged[-1], staged[:-1]
-            for source, final in zip(staged, (*others, path), strict=True):
+            for source in staged:
                 with source.open("rb") as stream:
                     os.fsync(stream.fileno())
-                source.replace(final)
+            _place(staged, [*others, path], overwrite=overwrite)
     except OSError as error:
         raise WriteError(str(path), f"{error.strerror or error}.") from None
+
+
+def _place(staged: list[Path], finals: list[Path], *, overwrite: bool) -> None:
+    """Give staged files their real names: all, or none where another run has taken one meanwhile."""
+    placed: list[Path] = []
+    try:
+        for source, final in zip(staged, finals, strict=True):
+            if overwrite or not _linked(source, final):
+                source.replace(final)
+            placed.append(final)
+    except FileExistsError:
+        for own in placed:
+            own.unlink()
+        check_writable(final, overwrite=False)  # which says so
+        raise
+
+
+def _linked(source: Path, final: Path) -> bool:
+    """Whether the file has its name, as a link, which unlike a rename replaces nothing; not every disk has links.
+
+    Raises:
+        FileExistsError: The name is taken.
+    """
+    try:
+        os.link(source, final)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    return True

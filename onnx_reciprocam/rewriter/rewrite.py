@@ -48,7 +48,7 @@ def rewrite(
         model: Path, bytes or ``ModelProto`` of a plain model.
         destination: Where to write the explained file; None only returns it.
         target: Name of the node or tensor whose cells are masked; the last one possible if None.
-        method: ``reciprocam``.
+        method: ``reciprocam``, or another that is spliced into the file: ``onnx-reciprocam methods`` lists them.
         mask: ``pixel``, ``gaussian`` or ``replicated``.
         vit_mask: ``residual``, or ``post-norm`` to mask tokens behind the first norm of their block as well.
         score: ``logit`` or ``probability``.

@@ -54,6 +54,34 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     assert listing(tmp_path) == ["old.onnx"]
 
 
+@pytest.mark.parametrize("taken", ["new.onnx", "new.onnx.data"])
+def test_of_two_runs_that_write_one_new_file_the_later_fails(
+    taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source := tmp_path / "source").mkdir()
+    (folder := tmp_path / "out").mkdir()
+    sync = os.fsync
+
+    def meanwhile(handle: int) -> None:
+        sync(handle)
+        (folder / taken).write_bytes(b"the other run's")
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    with pytest.raises(WriteError, match=rf"{taken}: it exists\. Replace it with --overwrite"):
+        save(external(source), folder / "new.onnx", source_folder=source)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {taken: b"the other run's"}
+
+
+def test_a_disk_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    save(MODEL, tmp_path / "new.onnx")
+    assert onnx.load(tmp_path / "new.onnx") == MODEL
+    assert listing(tmp_path) == ["new.onnx"]
+
+
 def test_an_existing_file_is_replaced_on_request(tmp_path: Path) -> None:
     path = tmp_path / "old.onnx"
     path.write_bytes(b"rubbish")
@@ -94,6 +122,8 @@ def test_a_failure_in_the_middle_leaves_nothing(
         "rename": (Path, "replace"),
     }[step]
     monkeypatch.setattr(place, name, _fails(code))
+    if step == "rename":
+        monkeypatch.setattr(os, "link", _fails(code))
     with pytest.raises(WriteError, match=rf"cannot write .*new\.onnx: {os.strerror(code)}\."):
         save(model, tmp_path / "out" / "new.onnx", source_folder=tmp_path)
     assert listing(tmp_path / "out") == []
@@ -124,20 +154,20 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_every_byte_is_on_the_disk_before_the_name_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[str] = []
-    flush, rename = os.fsync, Path.replace
+    flush, link = os.fsync, os.link
 
     def noted_flush(descriptor: int) -> None:
         steps.append("flush")
         flush(descriptor)
 
-    def noted_rename(self: Path, target: Path) -> Path:
+    def noted_link(source: Path, target: Path) -> None:
         steps.append(f"{target.name} appears")
-        return rename(self, target)
+        link(source, target)
 
     monkeypatch.setattr(os, "fsync", noted_flush)
-    monkeypatch.setattr(Path, "replace", noted_rename)
+    monkeypatch.setattr(os, "link", noted_link)
     save(external(tmp_path), tmp_path / "new.onnx", source_folder=tmp_path)
-    assert steps == ["flush", "new.onnx.data appears", "flush", "new.onnx appears"]
+    assert steps == ["flush", "flush", "new.onnx.data appears", "new.onnx appears"]
 
 
 def test_the_weights_are_gone(tmp_path: Path) -> None:
