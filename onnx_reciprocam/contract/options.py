@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -152,11 +153,22 @@ class RewriteOptions:
 
         Raises:
             OptionError: An option has a value that it does not take.
+            TypeError: There is no such option.
         """
+        names = [field.name for field in fields(cls)]
+        if unknown := [name for name in spelled if name not in names]:
+            close = difflib.get_close_matches(unknown[0], [*names, "samples", "seed"], n=1)
+            raise TypeError(f"there is no option {unknown[0]!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
         words: dict[str, Any] = {
             name: getattr(value, "value", value) for name, value in spelled.items() if value is not None
         }
         return cls(**{name: _PARSERS[name](value) if name in _PARSERS else value for name, value in words.items()})
+
+
+def _name(option: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise OptionError(option, str(value), ("a name, as `inspect` lists them",))
+    return value
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -166,5 +178,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "classes": lambda text: ClassChoice.parse(str(text)),
     "normalize": Normalize.parse,
     "upsample": Upsample.parse,
+    "target": lambda name: _name("--target", name),
+    "output": lambda name: _name("--output", name),
     "max_memory": parse_bytes,
 }

@@ -10,7 +10,7 @@ from tiny_networks import Tiny
 
 import onnx_reciprocam as rc
 from onnx_reciprocam.contract import RewriteOptions
-from onnx_reciprocam.errors import InputError
+from onnx_reciprocam.errors import InputError, OptionError
 from onnx_reciprocam.models.digit_vit import DIGIT_VIT
 from onnx_reciprocam.rewriter.rewrite import rewrite_with
 from onnx_reciprocam.rewriter.splice import FLAT, SIGNED
@@ -60,3 +60,16 @@ def test_preprocessing_that_the_input_cannot_take(preprocessing: dict[str, Any],
         rc.rewrite(plain, out, preprocessing=rc.Preprocessing(**preprocessing))
     assert not out.exists()
     rc.rewrite(plain, out, preprocessing=rc.Preprocessing(size=(16, 20), layout="nchw"))
+
+
+@pytest.mark.parametrize("name", ["", 5])
+def test_a_target_that_is_no_name(name: Any) -> None:
+    with pytest.raises(
+        OptionError, match=rf"--target does not take '{name}'; it takes a name, as `inspect` lists them"
+    ):
+        rc.rewrite(Tiny().build(), target=name)
+
+
+def test_an_option_that_there_is_not() -> None:
+    with pytest.raises(TypeError, match=r"there is no option 'sample'; did you mean 'samples'\?"):
+        rc.explainer(Tiny().build(), "rise", sample=20)
