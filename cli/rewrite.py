@@ -83,7 +83,7 @@ def _summary(out: Path, spliced: Spliced, *, limited: bool) -> None:
     say((str(out), "bold"), f": {grid} maps of ", (contract.target, "bold"), f", class {contract.classes}")
     say(f"Extra cost: {share(extra)} of the plain model's multiply-adds")
     if extra > 1:
-        say("That is a copy of much of the network per cell: `inspect` shows what other targets cost.")
+        say("That is more than the network itself: `inspect` shows what other targets cost.")
     if spliced.memory > MUCH and not limited and contract.method == "reciprocam" and None not in contract.grid:
         say(
             f"The maps take about {spliced.memory / 1e9:,.1f} GB: with `--max-memory 1GB` they come in chunks of cells."
@@ -103,8 +103,6 @@ def _report(spliced: Spliced) -> None:
     say(f"Memory of the maps (of one image, if the batch is open): about {spliced.memory / 1e6:,.1f} MB{lots}")
     if reordered := sum(note.reordered for note in spliced.notes):
         say(f"Weights that the runtime keeps a second time, in another order: {reordered / 1e6:,.1f} MB")
-    if spliced.contract.mask != "pixel":
-        say(f"The {spliced.contract.mask} mask is a copy of the map per cell from the start.")
     widened = [note for note in spliced.notes if note.widened]
     if not widened:
         say("No node had to be multiplied out.")

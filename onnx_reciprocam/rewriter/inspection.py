@@ -9,20 +9,18 @@ import onnx_graphsurgeon as gs
 
 from onnx_reciprocam.contract import Mask
 from onnx_reciprocam.errors import NoTargetError
-from onnx_reciprocam.graph import Branch, descendants
-from onnx_reciprocam.methods.reciprocam import masked
+from onnx_reciprocam.graph import descendants
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.network import study
 from onnx_reciprocam.rewriter.quantised import check_mask, dequantised_from
-from onnx_reciprocam.rewriter.splice import open_walk
-from onnx_reciprocam.tail import Shared, Spot, axes_of, pick, total_cost
+from onnx_reciprocam.rewriter.reach import opened, reaches
+from onnx_reciprocam.tail import Spot, pick, total_cost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onnx_reciprocam.graph import ModelSource
     from onnx_reciprocam.rewriter.network import Network, Target
-    from onnx_reciprocam.tail import Walk
 
 COUNTED = 600
 """Cells up to which a walk counts what maps cost. Before that, maps cost hundreds of networks: a bound will do."""
@@ -94,7 +92,7 @@ def inspect(model: ModelSource, *, output: str | None = None, size: tuple[int, i
     chosen, why = automatic(network)
     costs, reached = list[Cost](), False
     for target in reversed(network.targets):
-        reached = reached or _reaches(network, target)
+        reached = reached or reaches(network, target)
         costs.append(_cost(network, target, costs[-1] if costs else None)._replace(reaches=reached))
     candidates = [
         Candidate(
@@ -129,7 +127,7 @@ def automatic(network: Network, mask: Mask = Mask.PIXEL) -> tuple[Target, str]:
     ]
     fitting = [t for t in network.targets if (t not in copies if mask is Mask.PIXEL else not t.whole)]
     for skipped, target in enumerate(reversed(fitting)):
-        if _reaches(network, target):
+        if reaches(network, target):
             later = f"; {skipped} later ones no longer reach the score" if skipped else ""
             return target, f"the last feature map that all paths from the image to the score go through{later}"
     for target in reversed(network.targets):
@@ -153,18 +151,13 @@ class Cost(NamedTuple):
     reaches: bool = True
 
 
-def _reaches(network: Network, target: Target) -> bool:
-    """Whether the score depends on it cell by cell."""
-    return not isinstance(_opened(network, target).only_asking().term(network.scores.logits), Shared)
-
-
 def _cost(network: Network, target: Target, later: Cost | None) -> Cost:
     """By a walk to the score, or to the next target if every cell is still by itself there: its cost is known."""
     if target.cells > COUNTED:
         behind = descendants(network.model.graph.nodes, [target.tensor.name])
         nodes = [node for node in network.model.graph.nodes if node.outputs and node.outputs[0].name in behind]
-        return Cost(target, target.cells * sum(map(_opened(network, target).multiply_adds, nodes)), None)
-    walk = _opened(network, target)
+        return Cost(target, target.cells * sum(map(opened(network, target).multiply_adds, nodes)), None)
+    walk = opened(network, target)
     known = 0, 0
     if later is not None and later.widened is not None and isinstance(walk.term(later.target.tensor), Spot):
         known = later.multiply_adds, later.widened
@@ -172,11 +165,3 @@ def _cost(network: Network, target: Target, later: Cost | None) -> Cost:
         pick(walk, network.scores.logits, walk.branch.input(gs.Variable("class_ids")))
     widened = sum(bool(note.widened) for note in walk.notes)
     return Cost(target, total_cost(walk.notes) + known[0], widened + known[1])
-
-
-def _opened(network: Network, target: Target) -> Walk:
-    """A walk into a branch that is thrown away."""
-    walk = open_walk(network, target, Branch(network.model))
-    axes = axes_of(target.layout, target.seen)
-    walk.start(masked(walk, axes, Mask.PIXEL, network.dtype(target.tensor), zero=target.zero))
-    return walk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +11,23 @@ import onnx
 from onnx_reciprocam.contract import Contract, Preprocessing, RewriteOptions
 from onnx_reciprocam.errors import InputError
 from onnx_reciprocam.graph import check_writable, load, save
+from onnx_reciprocam.methods import spliced as spliced_by
 from onnx_reciprocam.rewriter.depth import deeply
 from onnx_reciprocam.rewriter.inspection import automatic
 from onnx_reciprocam.rewriter.network import Network, study
+from onnx_reciprocam.rewriter.quantised import SIGNED, has_signed_pairs
+from onnx_reciprocam.rewriter.reach import reaches
 from onnx_reciprocam.rewriter.splice import splice
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from onnx_reciprocam.graph import InputSpec, ModelSource
+    from onnx_reciprocam.rewriter.network import Target
     from onnx_reciprocam.rewriter.spliced import Spliced
+
+FLAT = "The score no longer depends on the cells of {!r}: its maps are flat. `inspect` marks the targets that reach the score."
 
 
 def rewrite(
@@ -115,7 +122,15 @@ def rewrite_with(
     spliced = splice(network, target, options, preprocessing=preprocessing, labels=labels)
     if destination is not None:
         save(spliced.model, Path(destination), source_folder=network.model.folder, overwrite=overwrite)
-    return spliced
+    return replace(spliced, remarks=list(_remarks(network, target, options)))
+
+
+def _remarks(network: Network, target: Target, options: RewriteOptions) -> Iterator[str]:
+    """What the maps or the predictions will surprise with."""
+    if options.target and spliced_by(options.method).masks and not reaches(network, target):
+        yield FLAT.format(target.node)
+    if has_signed_pairs(network.model):
+        yield SIGNED
 
 
 def _check_fits(preprocessing: Preprocessing, image: InputSpec) -> None:

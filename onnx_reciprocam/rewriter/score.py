@@ -58,7 +58,8 @@ def find_scores(model: Model, shapes: Shapes, name: str | None, images: Sequence
     chosen = next((key for key, problem in problems.items() if problem is None), None)
     if chosen is None:
         first, reason = next(iter(problems.items()))
-        remedy = _remedy(model, problems) or "Choose another with --output NAME."
+        elsewhere = "Choose another with --output NAME." if len(outputs) > 1 else "It is the only output."
+        remedy = _remedy(model, problems) or elsewhere
         raise OutputError(first, f"{reason}; class scores [B, classes] are needed. {remedy}")
     output = outputs[chosen]
     squashed = _squashed(output, model.opset, shapes)

@@ -31,23 +31,20 @@ from onnx_reciprocam.rewriter.first_norm import first_norm, has_tokens
 from onnx_reciprocam.rewriter.grid import grid_sizes
 from onnx_reciprocam.rewriter.limit import check_open, within
 from onnx_reciprocam.rewriter.maps import finish
-from onnx_reciprocam.rewriter.quantised import SIGNED, check_mask, has_signed_pairs
+from onnx_reciprocam.rewriter.quantised import check_mask
 from onnx_reciprocam.rewriter.spliced import Spliced
 from onnx_reciprocam.rewriter.toggle import behind_toggle
-from onnx_reciprocam.tail import Shared, Walk
+from onnx_reciprocam.tail import Walk
 from onnx_reciprocam.tail.chunks import ChunkedBranch
 from onnx_reciprocam.tail.memory import peak_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import onnx
 
     from onnx_reciprocam.graph import Size
     from onnx_reciprocam.rewriter.network import Network, Target
-
-
-FLAT = "The score no longer depends on the cells of {!r}: its maps are flat. `inspect` marks the targets that reach the score."
 
 
 def open_walk(network: Network, target: Target, branch: Branch, masks: range | None = None) -> Walk:
@@ -95,7 +92,6 @@ def splice(
         network.batch,
         splicer.memory,
         len(splicer.walks),
-        list(whole.remarks()),
     )
 
 
@@ -246,13 +242,6 @@ class _Splicer:
         entry = next(e for e in self.network.model.proto.graph.input if e.name == self.network.image.name)
         dim = entry.type.tensor_type.shape.dim[0]
         return dim.dim_value if self.network.image.shape[0] is not None else dim.dim_param or "batch"
-
-    def remarks(self) -> Iterator[str]:
-        """What the maps or the predictions will surprise with."""
-        if self.method.masks and isinstance(self.walk.term(self.network.scores.logits), Shared):
-            yield FLAT.format(self.target.node)
-        if has_signed_pairs(self.network.model):
-            yield SIGNED
 
     def contract(self, preprocessing: Preprocessing | None, labels: tuple[str, ...]) -> Contract:
         """The metadata of the finished file."""

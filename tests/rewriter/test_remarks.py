@@ -12,8 +12,8 @@ import onnx_reciprocam as rc
 from onnx_reciprocam.contract import RewriteOptions
 from onnx_reciprocam.errors import InputError, OptionError
 from onnx_reciprocam.models.digit_vit import DIGIT_VIT
-from onnx_reciprocam.rewriter.rewrite import rewrite_with
-from onnx_reciprocam.rewriter.splice import FLAT, SIGNED
+from onnx_reciprocam.rewriter.quantised import SIGNED
+from onnx_reciprocam.rewriter.rewrite import FLAT, rewrite_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 def remarks(model: Any, **options: Any) -> list[str]:
     return list(rewrite_with(model, None, RewriteOptions.parse(**options)).remarks)
+
+
+def test_a_named_target_costs_what_it_costs_unnamed() -> None:
+    """Asking whether it reaches the score writes nothing into the file."""
+    named, unnamed = (rewrite_with(network(), None, RewriteOptions.parse(target=t)) for t in (automatic_target(), None))
+    assert named.model == unnamed.model
+    assert named.notes == unnamed.notes
+    assert [note.op for note in named.notes if note.term == "Stacked"] == []
+
+
+def automatic_target() -> str:
+    return next(candidate.node for candidate in rc.inspect(network()).candidates if candidate.automatic)
 
 
 def test_targets_that_no_longer_reach_the_score_are_marked() -> None:
