@@ -65,5 +65,6 @@ def settings(session: ExplainedSession) -> dict[str, Any]:
 def _try_out(session: ExplainedSession) -> int:
     """Run the model on noise; how many classes it scores."""
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    asked = [0] if CLASS_IDS_INPUT in session.contract.inputs else None
-    return int(session.explain_image(noise, class_ids=asked).predictions[0].size)
+    asked = [[0]] if CLASS_IDS_INPUT in session.contract.inputs else None
+    image, _ = session.prepare(noise)  # alone, as the page runs it
+    return int(session(image, class_ids=asked).predictions[0].size)

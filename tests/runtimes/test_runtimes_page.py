@@ -92,6 +92,8 @@ def test_the_table_has_every_file_in_every_runtime() -> None:
 def test_the_table_is_what_is_expected() -> None:
     for row in read():
         limit = limit_of(row.runtime, row.file)
+        if limit is not None and limit.sometimes and not row.reason:
+            continue
         assert bool(row.reason) == (limit is not None), row
         assert limit is None or re.search(limit.says, row.reason), row
 
