@@ -198,15 +198,14 @@ def _protocol(
 def _show(found: Evaluation, protocol: Protocol) -> None:
     """The table, what its columns are, what was not explained, and where to read on."""
     from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
-    from onnx_reciprocam.evaluation.summary import UNPOINTED, compared, picture_of
+    from onnx_reciprocam.evaluation.summary import UNPOINTED, compared
 
     names = [name for name in protocol.metrics if any(name in line.figures for line in found.lines)]
     for table in _tables(found, names, Console().width):
         Console().print(table)
         say("")
     say("Percent, below it its 95% bootstrap interval; * is the best; time: of one explanation.")
-    pictures = len({picture_of(row) for row in found.rows})
-    common = compared(found.rows, [line.method for line in found.lines])
+    pictures, common = len({row["path"] for row in found.rows}), compared(found.rows, [x.method for x in found.lines])
     for name in names:
         better = "higher" if name in HIGHER else "lower"
         count = max(line.figures[name].pictures for line in found.lines if name in line.figures)

@@ -58,9 +58,23 @@ def gather(found: Mapping[tuple[Path, int], list[Box]], sizes: Mapping[Path, Siz
 
 def _annotated(path: Path, label: int, boxes: list[Box], declared: Size | None) -> Sample:
     try:
-        return Sample(path, label, fit_boxes(boxes, path, declared))
-    except (ImageError, ValueError) as error:
-        return Sample(path, label, problem=error.reason if isinstance(error, ImageError) else str(error))
+        return placed(path, label, boxes, declared=declared)
+    except ValueError as error:
+        return Sample(path, label, problem=str(error))
+
+
+def placed(
+    path: Path, label: int | None, boxes: Sequence[Box], *, declared: Size | None = None, mask: Path | None = None
+) -> Sample:
+    """A sample with its boxes fitted; that its picture cannot be read is its problem.
+
+    Raises:
+        ValueError: As for :func:`fit_boxes`.
+    """
+    try:
+        return Sample(path, label, fit_boxes(boxes, path, declared), mask)
+    except ImageError as error:
+        return Sample(path, label, problem=error.reason)
 
 
 def _scale(declared: Size, actual: tuple[int, int]) -> Size:

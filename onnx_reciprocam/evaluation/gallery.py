@@ -8,7 +8,6 @@ import numpy as np
 
 from onnx_reciprocam import visualise
 from onnx_reciprocam.errors import WriteError
-from onnx_reciprocam.evaluation.summary import picture_of
 from onnx_reciprocam.metrics import adcc
 from onnx_reciprocam.runtime.atomic import write_atomically
 
@@ -96,7 +95,7 @@ class Gallery:
         if row.get("error") or row["method"] not in self._shown:
             return False
         every = self._shown[row["method"]]
-        if any((picture_of(each.row), each.row["explained"]) == (picture_of(row), row["explained"]) for each in every):
+        if any((each.row["path"], each.row["explained"]) == (row["path"], row["explained"]) for each in every):
             return False  # the picture again, with another label
         shown = Shown(merit(row), row, _file(row))
         ordered = sorted([*every, shown], key=lambda each: -each.merit)

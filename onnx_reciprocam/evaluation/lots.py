@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -122,8 +121,7 @@ class _Picture:
 
 
 def _row(sample: Sample, method: str, **values: Any) -> dict[str, Any]:
-    path = os.fsencode(sample.path).decode("utf-8", "backslashreplace")  # Linux allows names that no file of rows holds
-    return {"sample": sample.key, "path": path, "label": sample.label, "method": method, **values}
+    return {"sample": sample.key, "path": sample.spelled, "label": sample.label, "method": method, **values}
 
 
 def _reason(error: ReciprocamError, sample: Sample) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from onnx_reciprocam.evaluation.gallery import FOLDER
 from onnx_reciprocam.evaluation.protocol import HIGHER, MEANINGS, METRICS
-from onnx_reciprocam.evaluation.summary import UNPOINTED, best, compared, picture_of
+from onnx_reciprocam.evaluation.summary import UNPOINTED, best, compared
 from onnx_reciprocam.methods import find
 from onnx_reciprocam.pages import render
 from onnx_reciprocam.timings import lasting
@@ -35,7 +35,7 @@ def page(found: Evaluation, model: str, protocol: Protocol, labels: Sequence[str
         TEMPLATE,
         "evaluate",
         model=Path(model).name,
-        pictures=len({picture_of(row) for row in found.rows}),
+        pictures=len({row["path"] for row in found.rows}),
         compared=compared(found.rows, [line.method for line in found.lines]),
         failures=sorted(found.failures.items()),
         protocol=protocol,

@@ -7,8 +7,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnxruntime
-
 from onnx_reciprocam.contract import Preprocessing
 from onnx_reciprocam.errors import InputError, OptionError, SourceError
 from onnx_reciprocam.evaluation.gallery import Gallery
@@ -20,13 +18,16 @@ from onnx_reciprocam.evaluation.sources import read_source
 from onnx_reciprocam.evaluation.subject import Subject
 from onnx_reciprocam.evaluation.summary import summarise
 from onnx_reciprocam.explainers import check_suited
-from onnx_reciprocam.methods import methods as methods_by_name
+from onnx_reciprocam.methods import find
 from onnx_reciprocam.result_folder import locked
 from onnx_reciprocam.rewriter.network import study
+from onnx_reciprocam.runtime.opening import quiet
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
+
+    import onnxruntime
 
     from onnx_reciprocam.evaluation.sample import Sample
     from onnx_reciprocam.evaluation.summary import Line
@@ -140,8 +141,7 @@ def _known_methods(given: Sequence[str]) -> tuple[str, ...]:
     if not names:
         raise OptionError("--methods", "", ("one method or more",))
     for name in names:
-        if name not in methods_by_name():
-            raise OptionError("--methods", name, tuple(methods_by_name()))
+        find(name, "--methods")
     return names
 
 
@@ -154,8 +154,7 @@ def _named(option: str, given: Sequence[str]) -> tuple[str, ...]:
 
 def _sleeping() -> onnxruntime.SessionOptions:
     """Threads that wait asleep: spinning, they take the cores from those that read and compare."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what fails is raised
+    options = quiet()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -182,9 +181,10 @@ def _check_samples(samples: Sequence[Sample], protocol: Protocol, source: Path) 
 
 
 def _rows_of(samples: Sequence[Sample], methods: Sequence[str], records: Records) -> list[dict[str, Any]]:
-    """Those of this run's pictures and methods; the folder may hold more."""
-    wanted = {sample.key for sample in samples}
-    return [row for row in records.rows if row["sample"] in wanted and row["method"] in methods]
+    """Those of this run's pictures, as it spells their paths, and methods; the folder may hold more."""
+    paths = {sample.key: sample.spelled for sample in samples}
+    own = (row for row in records.rows if row["sample"] in paths and row["method"] in methods)
+    return [row | {"path": paths[row["sample"]]} for row in own]
 
 
 def _spread(samples: Sequence[Sample], limit: int | None) -> list[Sample]:

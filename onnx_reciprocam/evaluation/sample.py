@@ -33,6 +33,11 @@ class Sample:
     @cached_property
     def key(self) -> str:
         """What tells a sample from all others, however the source was named."""
-        mask = self.mask and os.path.abspath(self.mask)  # noqa: PTH100 - without ".." though files may be gone
-        words = (os.path.abspath(self.path), str(self.label), str(mask), str(self.boxes))  # noqa: PTH100 - likewise
+        picture, mask = (path and os.path.normpath(path.absolute()) for path in (self.path, self.mask))
+        words = (str(picture), str(self.label), str(mask), str(self.boxes))
         return hashlib.sha256("\n".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @property
+    def spelled(self) -> str:
+        """Its path as text for any file: Linux allows names that are no Unicode."""
+        return os.fsencode(self.path).decode("utf-8", "backslashreplace")

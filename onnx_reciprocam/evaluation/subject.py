@@ -100,7 +100,7 @@ class Subject:
         """Read a picture.
 
         Raises:
-            ImageError: It or its mask cannot be read, or nothing is known to be on it.
+            ImageError: It or its mask cannot be read, its mask marks nothing, or its annotations cannot be used.
         """
         if sample.problem:
             raise ImageError(str(sample.path), sample.problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -96,14 +95,9 @@ def best(lines: Sequence[Line], metric: str) -> set[str]:
     return winners if len(winners) < len(values) else set()
 
 
-def picture_of(row: Row) -> str:
-    """What tells its picture from others, however the source was named."""
-    return os.path.abspath(str(row.get("path", row["sample"])))  # noqa: PTH100 - without ".." though files may be gone
-
-
 def compared(rows: Sequence[Row], methods: Sequence[str]) -> int:
     """How many pictures every method explained."""
-    explained = [{picture_of(row) for row in rows if row["method"] == m and not row.get("error")} for m in methods]
+    explained = [{row["path"] for row in rows if row["method"] == m and not row.get("error")} for m in methods]
     return len(set.intersection(*explained)) if explained else 0
 
 
@@ -111,7 +105,7 @@ def _figure(metric: str, rows: Sequence[Row]) -> Figure | None:
     names = PARTS if metric == "adcc" else (metric,)
     kept = [row for row in rows if all(row.get(name) is not None for name in names)]
     if metric not in OF_OBJECTS:  # a picture of several labels has a row for each, of one map if their class is one
-        kept = list({(picture_of(row), row.get("explained")): row for row in kept}.values())
+        kept = list({(row.get("path", row["sample"]), row.get("explained")): row for row in kept}.values())
     if not kept:
         return None
     values = np.array([[row[name] for name in names] for row in kept], np.float64)  # [pictures, parts]

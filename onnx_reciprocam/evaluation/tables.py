@@ -9,10 +9,9 @@ import os
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NoReturn
 
-from onnx_reciprocam.errors import ImageError, SourceError
-from onnx_reciprocam.evaluation.boxes import fit_boxes
+from onnx_reciprocam.errors import SourceError
+from onnx_reciprocam.evaluation.boxes import placed
 from onnx_reciprocam.evaluation.picture_files import find_file
-from onnx_reciprocam.evaluation.sample import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from onnx_reciprocam.evaluation.boxes import Box
     from onnx_reciprocam.evaluation.class_names import ClassNames
+    from onnx_reciprocam.evaluation.sample import Sample
 
 _CORNERS = ("left", "top", "right", "bottom")
 _COLUMNS = ("path", "label", "box", *_CORNERS, "mask")
@@ -94,19 +94,12 @@ def _sample(
         if (first := lines.setdefault((os.path.normpath(path), label), line)) != line:
             _refuse_twice(row["path"], first)
         boxes, mask = _boxes(row), _mask(folder, row.get("mask"))
-        return _placed(path, label, boxes, mask)
+        try:
+            return placed(path, label, boxes, mask=mask)
+        except ValueError as error:
+            raise ValueError(f"{path.name}: {error}") from error
     except ValueError as error:
         raise ValueError(f"line {line}: {error}") from error
-
-
-def _placed(path: Path, label: int | None, boxes: list[Box], mask: Path | None) -> Sample:
-    """A damaged picture is reported with the others that cannot be explained; a wrong box is corrected first."""
-    try:
-        return Sample(path, label, fit_boxes(boxes, path), mask)
-    except ImageError as error:
-        return Sample(path, label, problem=error.reason)
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _refuse_twice(path: str, first: int) -> NoReturn:

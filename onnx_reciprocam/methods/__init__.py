@@ -32,14 +32,14 @@ def methods() -> Mapping[str, type[Method]]:
     return {name: found[name] for name in order}
 
 
-def find(name: str) -> type[Method]:
-    """The method that ``--method`` means.
+def find(name: str, option: str = "--method") -> type[Method]:
+    """The method that ``--method``, or another ``option``, means.
 
     Raises:
         OptionError: There is none of this name.
     """
     if name not in methods():
-        raise OptionError("--method", name, tuple(methods()))
+        raise OptionError(option, name, tuple(methods()))
     return methods()[name]
 
 

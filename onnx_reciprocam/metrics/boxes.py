@@ -19,8 +19,8 @@ def box_masks(boxes: Sequence[ArrayLike], height: int, width: int) -> NDArray[np
     """The pixels that an image's boxes touch, what the pointing games take as the object.
 
     Args:
-        boxes: One entry per image: its boxes ``[M, 4]``, none at all if it has none, as ``left, top, right, bottom``, edges in pixels of the network's
-            input, ``right`` and ``bottom`` excluded; several boxes are joined.
+        boxes: One entry per image: its boxes ``[M, 4]`` (possibly none) as ``left, top, right, bottom``, edges in pixels of
+            the network's input, ``right`` and ``bottom`` excluded; several boxes are joined.
         height: ``H`` of the masks, pixels.
         width: ``W`` of the masks, pixels.
 

@@ -52,14 +52,12 @@ def open_session(model: Source, providers: Sequence[Any] | None, session_options
     external_files(model, _told_folder(session_options) if isinstance(model, bytes) else None)
     try:
         loadable = model if isinstance(model, bytes) else os.fspath(model)
-        return onnxruntime.InferenceSession(
-            loadable, session_options or _quiet(), providers or ["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(loadable, session_options or quiet(), providers or ["CPUExecutionProvider"])
     except ORT_ERRORS as error:
         raise ModelFileError(source_name(model), f"onnxruntime cannot load it: {runtime_reason(error)}") from error
 
 
-def _quiet() -> onnxruntime.SessionOptions:
+def quiet() -> onnxruntime.SessionOptions:
     """Options that print nothing: what fails is raised."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -153,10 +153,12 @@ class ExplainedSession(ModelSession):
             InputError: The picture or another input does not fit the model.
         """
         batch, view = self.prepare(image)
-        count = self.image.shape[0] or 1  # a fixed batch is filled up with the picture itself
+        count = self.image.shape[0] or 1
+        if count > 1:  # a fixed batch is filled up with the picture itself
+            batch = np.repeat(batch, count, axis=0)
         ids = None if class_ids is None else [list(class_ids)] * count
-        result = self(np.repeat(batch, count, axis=0), class_ids=ids, explain=explain, **other_inputs)
-        return replace(_first(result, count), views=(view,))
+        result = self(batch, class_ids=ids, explain=explain, **other_inputs)
+        return replace(result if count == 1 else _first(result, count), views=(view,))
 
     def _explanation(self, outputs: dict[str, NDArray[Any]], seconds: float) -> Explanation:
         saliency = outputs.pop(self.contract.outputs[SALIENCY])

@@ -57,7 +57,7 @@ def test_what_is_wrong_with_a_mask_names_the_mask(tmp_path: Path) -> None:
     assert found.lines[0].figures["drop"].pictures == COUNT - 2
 
 
-def test_boxes_that_lie_beside_their_picture_are_reported(tmp_path: Path) -> None:
+def test_a_damaged_picture_with_a_box_is_left_out(tmp_path: Path) -> None:
     plain, source = network(tmp_path), data_set(tmp_path / "data")
     (source.parent / "00.png").write_bytes(b"text")
     source.write_text('path,label,box\n00.png,0,"1,1,9,9"\n01.png,0,"1,1,9,9"\n')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from precisions import network, static
+from precisions import as_int8, network, static, weights_stored
 from tiny_networks import Tiny
 
 import onnx_reciprocam as rc
@@ -53,7 +53,7 @@ def test_int8_activations_are_remarked_on(activations: str, wanted: list[str], t
 
 
 def test_weights_of_int8_are_not() -> None:
-    assert remarks(Tiny().build()) == []
+    assert remarks(weights_stored(network(), as_int8)) == []
 
 
 @pytest.mark.parametrize(
